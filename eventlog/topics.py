@@ -1,0 +1,29 @@
+"""Topic names, and what each topic holds.
+
+A deployment has a prefix (`engram` by default, one per run on replay), so that several runs share a broker.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Topics(NamedTuple):
+    """The topic names of one deployment.
+
+    ratings: events, keyed by user; the log that everything else follows from.
+    items, users: metadata, compacted, keyed by id.
+    predictions: what each model said of each event before it learned it.
+    dead_letters: events that cannot be used, with reason, source position and original bytes.
+    """
+
+    ratings: str
+    items: str
+    users: str
+    predictions: str
+    dead_letters: str
+
+    @classmethod
+    def with_prefix(cls, prefix: str) -> Topics:
+        """Name the topics of the deployment `prefix` (letters, digits, `.`, `_`, `-`)."""
+        return cls(*(f"{prefix}.{field.replace('_', '-')}" for field in cls._fields))
