@@ -11,6 +11,7 @@ number of events in the message header `n`. Fields that this version does not kn
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import msgspec
@@ -110,10 +111,8 @@ def _explain(value: bytes, error: Exception) -> EventError:
             return EventError(Reason.RATING_NOT_FINITE, text)
         return EventError(Reason.UNDECODABLE, f"not JSON: {text}")
     version = 1
-    try:
+    with contextlib.suppress(msgspec.DecodeError, AttributeError):
         version = _any_decoder.decode(value).get("v", 1)
-    except (msgspec.DecodeError, AttributeError):
-        pass
     if isinstance(version, int) and version > SCHEMA_VERSION:
         return EventError(Reason.UNKNOWN_VERSION, f"v is {version}, expected {SCHEMA_VERSION}")
     reason = Reason.MISSING_FIELD if "missing required field" in text else Reason.WRONG_TYPE

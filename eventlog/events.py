@@ -76,9 +76,7 @@ class EventBatch:
 
     def take(self, rows: slice | NDArray[Any]) -> EventBatch:
         """The events at `rows` (a slice, an integer or a boolean array), in that order."""
-        return EventBatch(
-            self.sources, *(getattr(self, field.name)[rows] for field in fields(self)[1:])
-        )
+        return EventBatch(self.sources, *(getattr(self, field.name)[rows] for field in fields(self)[1:]))
 
     @classmethod
     def empty(cls) -> EventBatch:

@@ -1,0 +1,366 @@
+"""Records of the ratings topic to columns: good events, control records, and dead letters with their reasons.
+
+Messages are decoded one by one; events are checked as columns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from eventlog import codec
+from eventlog.controls import PREFIX, Control, decode_control
+from eventlog.deadletter import DeadLetter, Reason
+from eventlog.errors import EventError
+from eventlog.events import MAX_EVENT_TIME_MS, MAX_ID_BYTES, NO_SEQ, EventBatch, Kind
+from eventlog.log import RecordBatch
+from eventlog.partitioner import partitions_of
+
+_JSON_OBJECT = b"{"
+_HAS_ITEM = np.array([kind != Kind.FORGET_USER for kind in Kind])
+_OK = -1
+
+
+class Limits(NamedTuple):
+    """What an event may hold.
+
+    rating_min..rating_max: the scale, inclusive. max_future_s: seconds that an event time may lie ahead of
+    the append time. max_message_bytes: larger values are not decoded at all.
+    """
+
+    rating_min: float = 0.0
+    rating_max: float = 10.0
+    max_future_s: float = 86_400.0
+    max_message_bytes: int = 1 << 20
+
+
+class Decoded(NamedTuple):
+    """One `RecordBatch`, taken apart; all in log order.
+
+    controls: (offset, control record). accepted: events that the message headers declare, good or bad.
+    """
+
+    events: EventBatch
+    controls: list[tuple[int, Control]]
+    rejects: list[DeadLetter]
+    accepted: int
+    next_offset: int
+
+
+class _Single(NamedTuple):
+    """One event of a JSON message, with where it stands."""
+
+    at: int
+    event: codec.WireEvent
+
+
+def decode(records: RecordBatch, limits: Limits, partitions: int = 1) -> Decoded:
+    """Decode one partition's records.
+
+    partitions: how many the topic has; an event whose user belongs to another one is a dead letter (its state
+    would be split). Never raises for what a message holds.
+    """
+    rejects: list[DeadLetter] = []
+    controls: list[tuple[int, Control]] = []
+    parts: list[EventBatch] = []
+    singles: list[_Single] = []
+    accepted = 0
+    offsets = records.offsets.tolist()
+
+    def reject(at: int, index: int, reason: Any, detail: str, payload: bytes, events: int = 1) -> None:
+        rejects.append(
+            DeadLetter(
+                topic=records.topic,
+                partition=records.partition,
+                offset=offsets[at],
+                index=index,
+                reason=Reason(reason),
+                detail=detail,
+                payload=payload,
+                events=events,
+            )
+        )
+
+    def end_singles() -> None:
+        if singles:
+            batch = _columns(records, singles)
+            values = [records.values[single.at] or b"" for single in singles]
+            rows = [single.at for single in singles]
+            parts.append(
+                _keep_good(
+                    batch, limits, partitions, lambda i, why, say: reject(rows[i], 0, why, say, values[i])
+                )
+            )
+            singles.clear()
+
+    for at, value in enumerate(records.values):
+        if value is not None and value.startswith(PREFIX):
+            try:
+                controls.append((offsets[at], decode_control(value)))
+                continue
+            except msgspec.DecodeError as error:
+                accepted += 1
+                reject(at, -1, Reason.UNDECODABLE, f"control record: {error}", value)
+                continue
+        declared = codec.events_in(records.headers[at]) if records.headers[at] else 1
+        accepted += declared
+        try:
+            if value is not None and len(value) > limits.max_message_bytes:
+                raise EventError(
+                    Reason.MESSAGE_TOO_LARGE,
+                    f"message has {len(value)} bytes, expected at most {limits.max_message_bytes}",
+                )
+            if not value or value[:1] == _JSON_OBJECT or value[:1] < b"\x80":
+                if declared != 1:
+                    raise EventError(
+                        Reason.PACK_MISMATCH, f"header n is {declared}, the message has one event"
+                    )
+                singles.append(_Single(at, _checked_types(codec.decode_wire(value))))
+                continue
+            pack = codec.decode_pack(value)
+            size = len(pack.seqs) // 8
+            if size != declared:
+                raise EventError(Reason.PACK_MISMATCH, f"header n is {declared}, the pack has {size} events")
+            _check_source(pack.source_id)
+        except EventError as error:
+            reject(at, -1, error.reason, error.detail, value or b"", declared)
+            continue
+        end_singles()
+        batch = _columns_of_pack(records, at, pack)
+        parts.append(
+            _keep_good(
+                batch,
+                limits,
+                partitions,
+                lambda i, why, say, at=at, pack=pack: reject(at, i, why, say, codec.slice_pack(pack, i)),  # type: ignore[misc]
+            )
+        )
+    end_singles()
+    rejects.sort(key=lambda letter: (letter.offset, letter.index))
+    return Decoded(EventBatch.concat(parts), controls, rejects, accepted, records.next_offset)
+
+
+def check_event(wire: codec.WireEvent, limits: Limits, append_time_ms: int) -> None:
+    """Check one event exactly as the learner will.
+
+    Raises `EventError` with the reason; the detail names the field, its value and what was expected.
+    """
+    _checked_types(wire)
+    moment = np.array([append_time_ms], np.int64)
+    records = RecordBatch("", 0, np.zeros(1, np.int64), moment, [None], [None], [()], 0)
+    batch = _columns(records, [_Single(0, wire)])
+    code = int(_check(batch, limits, 1)[0])
+    if code != _OK:
+        raise EventError(_REASONS[code], _describe(batch, 0, _REASONS[code], limits))
+
+
+def _checked_types(event: codec.WireEvent) -> codec.WireEvent:
+    """Check what columns cannot hold: the kind's name, sizes of text, integers beyond 64 bits."""
+    if event.kind not in codec.KIND_OF_NAME:
+        raise EventError(
+            Reason.UNKNOWN_KIND, f"kind is {event.kind[:40]!r}, expected one of {list(codec.KIND_OF_NAME)}"
+        )
+    for name, text in (("user", event.user), ("item", event.item)):
+        if len(text) > MAX_ID_BYTES or len(text.encode()) > MAX_ID_BYTES:
+            raise EventError(
+                Reason.ID_TOO_LONG, f"{name} has {len(text.encode())} bytes, expected at most {MAX_ID_BYTES}"
+            )
+        if "\0" in text:
+            raise EventError(Reason.ID_NOT_TEXT, f"{name} is {text!r}, expected no control characters")
+    if event.event_time_ms > MAX_EVENT_TIME_MS:
+        raise EventError(
+            Reason.TIME_ABSURD,
+            f"event_time_ms is {event.event_time_ms}, expected at most {MAX_EVENT_TIME_MS}",
+        )
+    if event.event_time_ms < 0:
+        raise EventError(Reason.TIME_NEGATIVE, f"event_time_ms is {event.event_time_ms}, expected 0 or more")
+    if event.kind == "rating" and event.rating is None:
+        raise EventError(Reason.RATING_MISSING, "rating is absent or null, expected a number")
+    has_source = event.source_id is not None and event.source_seq is not None
+    if not has_source and not event.key:
+        raise EventError(Reason.IDENTITY_MISSING, "expected source_id and source_seq, or an idempotency key")
+    if has_source:
+        _check_source(event.source_id or "")
+        if not 0 <= (event.source_seq or 0) < 2**63:
+            raise EventError(
+                Reason.IDENTITY_INVALID, f"source_seq is {event.source_seq}, expected 0 to 2^63 - 1"
+            )
+    elif len(event.key or "") > MAX_ID_BYTES:
+        raise EventError(
+            Reason.IDENTITY_INVALID,
+            f"key has {len(event.key or '')} characters, expected at most {MAX_ID_BYTES}",
+        )
+    return event
+
+
+def _check_source(source_id: str) -> None:
+    if not 1 <= len(source_id) <= MAX_ID_BYTES:
+        raise EventError(
+            Reason.IDENTITY_INVALID,
+            f"source_id has {len(source_id)} characters, expected 1 to {MAX_ID_BYTES}",
+        )
+
+
+def _columns(records: RecordBatch, singles: list[_Single]) -> EventBatch:
+    """Put single events into columns."""
+    n = len(singles)
+    rows = np.fromiter((single.at for single in singles), np.int64, n)
+    events = [single.event for single in singles]
+    sources: dict[str, int] = {}
+    source_index = np.full(n, -1, np.int32)
+    source_seq = np.full(n, NO_SEQ, np.int64)
+    key_hash = np.zeros(n, np.uint64)
+    for i, event in enumerate(events):
+        if event.source_id is not None and event.source_seq is not None:
+            source_index[i] = sources.setdefault(event.source_id, len(sources))
+            source_seq[i] = event.source_seq
+        else:
+            key_hash[i] = _hash_key(event.key or "")
+    kinds = codec.KIND_OF_NAME
+    return EventBatch(
+        sources=tuple(sources),
+        users=np.array([event.user.encode() for event in events], dtype=np.bytes_),
+        items=np.array([event.item.encode() for event in events], dtype=np.bytes_),
+        ratings=np.array([np.nan if event.rating is None else event.rating for event in events], np.float64),
+        event_time_ms=np.array([event.event_time_ms for event in events], np.int64),
+        kinds=np.array([kinds[event.kind] for event in events], np.uint8),
+        source_index=source_index,
+        source_seq=source_seq,
+        key_hash=key_hash,
+        partition=np.full(n, records.partition, np.int32),
+        offset=records.offsets[rows],
+        index=np.zeros(n, np.int32),
+        append_time_ms=records.append_time_ms[rows],
+    )
+
+
+def _hash_key(key: str) -> int:
+    """64-bit identity of an idempotency key, never 0."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little") or 1
+
+
+def _columns_of_pack(records: RecordBatch, at: int, pack: codec.Pack) -> EventBatch:
+    users, items, ratings, times, seqs, kinds = codec.columns_of_pack(pack)
+    n = len(seqs)
+    return EventBatch(
+        sources=(pack.source_id,),
+        users=users,
+        items=items,
+        ratings=ratings,
+        event_time_ms=times,
+        kinds=kinds,
+        source_index=np.zeros(n, np.int32),
+        source_seq=seqs,
+        key_hash=np.zeros(n, np.uint64),
+        partition=np.full(n, records.partition, np.int32),
+        offset=np.full(n, records.offsets[at], np.int64),
+        index=np.arange(n, dtype=np.int32),
+        append_time_ms=np.full(n, records.append_time_ms[at], np.int64),
+    )
+
+
+# The reasons that columns are checked for, in the order in which the first one counts.
+_REASONS = (
+    Reason.UNKNOWN_KIND,
+    Reason.ID_EMPTY,
+    Reason.ID_TOO_LONG,
+    Reason.ID_NOT_TEXT,
+    Reason.IDENTITY_INVALID,
+    Reason.TIME_NEGATIVE,
+    Reason.TIME_ABSURD,
+    Reason.TIME_FUTURE,
+    Reason.RATING_NOT_FINITE,
+    Reason.RATING_OUT_OF_SCALE,
+    Reason.WRONG_PARTITION,
+)
+
+
+def _check(batch: EventBatch, limits: Limits, partitions: int) -> NDArray[np.int8]:
+    """Return int8[n]: index into `_REASONS` of the first that holds, or -1."""
+    codes = np.full(len(batch), _OK, np.int8)
+    kinds, ratings, times = batch.kinds, batch.ratings, batch.event_time_ms
+    unknown_kind = kinds >= len(Kind)
+    needs_item = _HAS_ITEM[np.minimum(kinds, len(Kind) - 1)]
+    is_rating = kinds == Kind.RATING
+    # The scale is not asked of kinds without a rating, unless they bring one.
+    out_of_scale = (ratings < limits.rating_min) | (ratings > limits.rating_max)
+    failed = (
+        unknown_kind,
+        (batch.users == b"") | (needs_item & (batch.items == b"")),
+        _too_long(batch.users) | _too_long(batch.items),
+        _not_text(batch.users) | _not_text(batch.items),
+        batch.source_seq < np.where(batch.source_index < 0, NO_SEQ, 0),
+        times < 0,
+        times > MAX_EVENT_TIME_MS,
+        (times - batch.append_time_ms) / 1000.0 > limits.max_future_s,
+        np.isinf(ratings) | (is_rating & np.isnan(ratings)),
+        out_of_scale,
+        partitions_of(batch.users, partitions) != batch.partition
+        if partitions > 1
+        else np.zeros(len(batch), bool),
+    )
+    for code in range(len(failed) - 1, -1, -1):
+        codes[failed[code]] = code
+    return codes
+
+
+def _too_long(ids: NDArray[np.bytes_]) -> NDArray[np.bool_]:
+    if ids.dtype.itemsize <= MAX_ID_BYTES:
+        return np.zeros(len(ids), bool)
+    return np.char.str_len(ids) > MAX_ID_BYTES
+
+
+def _not_text(ids: NDArray[np.bytes_]) -> NDArray[np.bool_]:
+    """Which ids are not UTF-8 or have control characters (or NULs before their end)."""
+    raw = np.ascontiguousarray(ids).view(np.uint8).reshape(len(ids), ids.dtype.itemsize)
+    odd = ((raw < 0x20) & (raw != 0)) | (raw >= 0x7F)
+    odd[:, 1:] |= (raw[:, :-1] == 0) & (raw[:, 1:] != 0)
+    bad: NDArray[np.bool_] = odd.any(axis=1)
+    for row in np.flatnonzero(bad):
+        try:
+            text = ids[row].decode()
+        except UnicodeDecodeError:
+            continue
+        bad[row] = any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 for char in text)
+    return bad
+
+
+def _keep_good(
+    batch: EventBatch, limits: Limits, partitions: int, reject: Callable[[int, Reason, str], None]
+) -> EventBatch:
+    codes = _check(batch, limits, partitions)
+    if (codes == _OK).all():
+        return batch
+    for row in np.flatnonzero(codes != _OK).tolist():
+        reason = _REASONS[codes[row]]
+        reject(row, reason, _describe(batch, row, reason, limits))
+    return batch.take(codes == _OK)
+
+
+def _describe(batch: EventBatch, row: int, reason: Reason, limits: Limits) -> str:
+    """Name the field, its value and what was expected."""
+    user, item = bytes(batch.users[row])[:80], bytes(batch.items[row])[:80]
+    time_ms, rating = int(batch.event_time_ms[row]), float(batch.ratings[row])
+    match reason:
+        case Reason.UNKNOWN_KIND:
+            return f"kind is {int(batch.kinds[row])}, expected 0 to {len(Kind) - 1}"
+        case Reason.ID_EMPTY:
+            return f"user is {user!r}, item is {item!r}, expected ids of 1 to {MAX_ID_BYTES} bytes"
+        case Reason.ID_TOO_LONG | Reason.ID_NOT_TEXT:
+            return f"user is {user!r}, item is {item!r}, expected UTF-8 text of at most {MAX_ID_BYTES} bytes"
+        case Reason.IDENTITY_INVALID:
+            return f"source_seq is {int(batch.source_seq[row])}, expected 0 or more"
+        case Reason.TIME_NEGATIVE | Reason.TIME_ABSURD:
+            return f"event_time_ms is {time_ms}, expected 0 to {MAX_EVENT_TIME_MS}"
+        case Reason.TIME_FUTURE:
+            append = int(batch.append_time_ms[row])
+            return f"event_time_ms is {time_ms}, expected at most {limits.max_future_s:g} s after {append}"
+        case Reason.RATING_NOT_FINITE | Reason.RATING_OUT_OF_SCALE:
+            return f"rating is {rating:g}, expected {limits.rating_min:g} to {limits.rating_max:g}"
+        case _:
+            return f"user {user!r} stands in partition {int(batch.partition[row])}, which is not the user's"
