@@ -1,0 +1,75 @@
+# Engram. `make` alone prints help.
+# Needed on the machine: Python >= 3.11 and make.
+PYTHON ?= python3
+VENV ?= .venv
+LOG ?= embedded
+ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCKED := $(PIP) install --require-hashes
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test test-full lint format lock bench clean
+
+help: ## Print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "  PYTHON=python3.12 names another Python; LOG=kafka uses a real broker; ARGS='...' goes to the command."
+
+install: $(VENV)/.core ## Install Engram and its pinned dependencies into .venv
+
+demo: $(VENV)/$(if $(filter kafka,$(LOG)),.broker,.core) ## Replay MovieLens and watch it being learned (LOG=kafka: through Kafka)
+	@$(BIN)/engram demo --log $(LOG) $(ARGS)
+
+test: $(VENV)/.dev ## Run the tests (12 minutes at most), with a real Kafka broker
+	@$(BIN)/python -m pytest -m "not full" --durations=15 $(ARGS)
+
+test-full: $(VENV)/.dev ## Run all tests, long ones too
+	@$(BIN)/python -m pytest --durations=30 $(ARGS)
+
+lint: $(VENV)/.dev ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.dev ## Format the code
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+lock: $(VENV)/.dev ## Pin the dependencies anew (requirements/*.txt)
+	@$(PIP) install uv
+	@UV=$(BIN)/uv requirements/lock.sh
+
+bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## Remove the environment, caches and build products (runs/ stays)
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: an environment is installed again only when its lock changed.
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "Engram needs Python 3.11 or newer; there is no $(PYTHON). Name one: make install PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Engram needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make install PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
+	  echo "$(PYTHON) cannot make a virtual environment (on Debian: apt-get install python3-venv)." >&2; exit 1; }
+
+$(VENV)/.core: requirements/core.txt pyproject.toml | $(BIN)/python
+	@echo "Installing Engram into $(VENV) (a minute or two, once)"
+	@$(LOCKED) -r requirements/core.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.broker: requirements/broker.txt $(VENV)/.core
+	@echo "Installing what a local Kafka broker needs into $(VENV) (once)"
+	@$(LOCKED) -r requirements/broker.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.core
+	@echo "Installing what tests and checks need into $(VENV) (a minute or two, once)"
+	@$(LOCKED) -r requirements/dev.txt
+	@touch $@

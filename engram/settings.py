@@ -1,0 +1,283 @@
+"""One frozen settings object a process: defaults < TOML file < `ENGRAM_*` environment < flags.
+
+The TOML file is flat, `batch_size = 4096`; it is the one given, or `engram.toml` in the working folder. The
+environment variable of a setting is its name in capitals: `ENGRAM_BATCH_SIZE=4096`; lists are separated by commas.
+An unknown name is an error, for a mistyped setting that is ignored costs a run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from eventlog.errors import SettingsError
+
+ENVIRONMENT_PREFIX = "ENGRAM_"
+DEFAULT_FILE = "engram.toml"
+# Read elsewhere, for they concern the process and not the work: no settings of a run.
+OTHER_VARIABLES = frozenset({"ENGRAM_DEBUG", "ENGRAM_FAILPOINT", "ENGRAM_CACHE_DIR"})
+SECRETS = frozenset({"sasl_plain_password", "ssl_password"})
+MASK = "********"
+
+Count = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Positive = Annotated[float, Meta(gt=0)]
+Address = Annotated[str, Meta(pattern=r"^[^\s,:]+:[0-9]{1,5}(,[^\s,:]+:[0-9]{1,5})*$")]
+Prefix = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
+Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)?)?$")]
+
+
+# What the patterns above mean, in words.
+_PATTERNS = {
+    "kafka": "HOST:PORT, several separated by commas",
+    "topic_prefix": "letters, digits, '.', '_', '-'",
+    "from_time": "a time such as 2000-01-31 or 2000-01-31T12:00:00Z",
+    "to_time": "a time such as 2000-01-31 or 2000-01-31T12:00:00Z",
+}
+
+
+def _is(description: str) -> Meta:
+    return Meta(description=description)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting, with its range; the description is also the help text of its flag."""
+
+    # The log
+    log: Annotated[Literal["embedded", "kafka"], _is("which log: embedded (SQLite) or kafka")] = "embedded"
+    log_path: Annotated[str, _is("file of the embedded log")] = "engram.sqlite"
+    kafka: Annotated[Address | None, _is("bootstrap address of Kafka, HOST:PORT")] = None
+    topic_prefix: Annotated[Prefix, _is("prefix of the topic names: letters, digits, '.', '_', '-'")] = (
+        "engram"
+    )
+    partitions: Annotated[int, Meta(ge=1, le=1024, description="partitions of the ratings topic")] = 1
+    security_protocol: Annotated[
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], _is("how to speak to the brokers")
+    ] = "PLAINTEXT"
+    sasl_mechanism: Annotated[str | None, _is("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")] = None
+    sasl_plain_username: Annotated[str | None, _is("user name for SASL")] = None
+    sasl_plain_password: Annotated[str | None, _is("password for SASL")] = None
+    ssl_cafile: Annotated[str | None, _is("file of the authorities that sign the brokers' certificates")] = (
+        None
+    )
+    ssl_certfile: Annotated[str | None, _is("file of the client's certificate")] = None
+    ssl_keyfile: Annotated[str | None, _is("file of the client's private key")] = None
+    ssl_password: Annotated[str | None, _is("password of the client's private key")] = None
+    ssl_check_hostname: Annotated[bool, _is("check the brokers' names against their certificates")] = True
+
+    # What is replayed
+    dataset: Annotated[str | None, _is("data set to replay (`engram data list`)")] = None
+    data_dir: Annotated[str | None, _is("folder that holds the data sets")] = None
+    min_rating: Annotated[float, _is("leave out ratings below this, before the log")] = 0.0
+    tie_order: Annotated[
+        Literal["hash", "file"], _is("order of equal event times: by hash, or as in the file")
+    ] = "hash"
+    limit: Annotated[Count | None, _is("stop after this many events")] = None
+    speed: Annotated[Positive | None, _is("replay at so many times real time")] = None
+    rate: Annotated[Positive | None, _is("replay at so many events a second")] = None
+    from_time: Annotated[Time | None, _is("leave out events before this time (ISO 8601, UTC)")] = None
+    to_time: Annotated[Time | None, _is("leave out events at or after this time (ISO 8601, UTC)")] = None
+    pack: Annotated[int, Meta(ge=1, le=4096, description="events packed in a message on replay")] = 256
+    seed: Annotated[int, Meta(ge=0, lt=2**63, description="seed of everything that is drawn")] = 0
+
+    # The learner
+    models: Annotated[tuple[str, ...], _is("model to learn, repeatable; all when none is named")] = ()
+    ties: Annotated[
+        Literal["against", "for"], _is("equal scores count against the model, or for it (as in some papers)")
+    ] = "against"
+    clock: Annotated[Literal["event_count", "event_time"], _is("the clock that memories decay on")] = (
+        "event_count"
+    )
+    batch_size: Annotated[int, Meta(ge=1, le=1_000_000, description="events a poll")] = 4096
+    checkpoint_dir: Annotated[str, _is("folder of the checkpoints")] = "checkpoints"
+    checkpoint_every_events: Annotated[Count, _is("events between checkpoints")] = 100_000
+    checkpoint_every_s: Annotated[Positive, _is("seconds between checkpoints")] = 10.0
+    rating_min: Annotated[float, _is("least rating that is accepted")] = 0.0
+    rating_max: Annotated[float, _is("greatest rating that is accepted")] = 10.0
+    max_future_s: Annotated[
+        float, Meta(ge=0, description="seconds that an event time may lie ahead of the log's clock")
+    ] = 86_400.0
+    max_message_bytes: Annotated[int, Meta(ge=1024, description="larger messages are dead letters")] = 1 << 20
+
+    # Every process
+    metrics_port: Annotated[Port | None, _is("port of the Prometheus metrics (0: any free one)")] = None
+
+
+FIELDS: dict[str, msgspec.structs.FieldInfo] = {
+    field.name: field for field in msgspec.structs.fields(Settings)
+}
+
+
+def load(
+    flags: Mapping[str, object],
+    config: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Put a process's settings together; `flags` that are None were not given.
+
+    Raises `SettingsError` naming the setting, its value, where it came from, and what was expected.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+
+    def take(name: str, value: object, origin: str, *, lax: bool = False) -> None:
+        _check_name(name, origin)
+        values[name] = _convert(name, value, origin, lax=lax)
+
+    for name, value in _read_file(config).items():
+        take(name, value, f"file {config or DEFAULT_FILE}")
+    for variable, text in environment.items():
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in OTHER_VARIABLES:
+            name = variable[len(ENVIRONMENT_PREFIX) :].lower()
+            parts = [part.strip() for part in text.split(",") if part.strip()]
+            take(name, parts if name == "models" else text, f"environment variable {variable}", lax=True)
+    for name, value in flags.items():
+        if value is not None:
+            take(name, value, f"flag {flag_name(name)}")
+    settings = Settings(**values)
+    if settings.rating_min >= settings.rating_max:
+        raise SettingsError(
+            f"rating_max is {settings.rating_max:g}, expected more than rating_min, {settings.rating_min:g}"
+        )
+    if settings.speed is not None and settings.rate is not None:
+        raise SettingsError(
+            f"rate is {settings.rate:g} and speed is {settings.speed:g}, expected one of them"
+        )
+    return settings
+
+
+def description(name: str) -> str:
+    """What the setting `name` means, in one line."""
+    info = FIELDS[name].type
+    return str(info.__metadata__[0].description)
+
+
+def describe(settings: Settings, *, changed_only: bool = False) -> str:
+    """Settings as lines `name = value`, secrets masked."""
+    return "\n".join(
+        f"{name} = {json.dumps(MASK if name in SECRETS and value else value)}"
+        for name, value in msgspec.structs.asdict(settings).items()
+        if not changed_only or value != FIELDS[name].default
+    )
+
+
+def to_toml(settings: Settings) -> str:
+    """Settings as a TOML file for a child process, without secrets (see `child_environment`)."""
+    return "".join(
+        f"{name} = {json.dumps(value, ensure_ascii=False)}\n"
+        for name, value in msgspec.structs.asdict(settings).items()
+        if value is not None and name not in SECRETS
+    )
+
+
+def child_environment(settings: Settings, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a child that reads `to_toml`: no setting but the secrets, which no file holds."""
+    environment = os.environ if environment is None else environment
+    names = {variable_name(name) for name in FIELDS}
+    secrets = {variable_name(name): getattr(settings, name) for name in SECRETS if getattr(settings, name)}
+    return {name: value for name, value in environment.items() if name not in names} | secrets
+
+
+def time_range_ms(settings: Settings) -> tuple[int | None, int | None]:
+    """`from_time` and `to_time` in milliseconds since 1970 (UTC); None where there is no bound.
+
+    Raises `SettingsError` for a date that does not exist, or a range that ends before it starts.
+    """
+    bounds: list[int | None] = []
+    for name in ("from_time", "to_time"):
+        text = getattr(settings, name)
+        try:
+            moment = datetime.fromisoformat(text) if text else None
+        except ValueError as error:
+            raise SettingsError(f"{name} is {text!r}, expected {_PATTERNS[name]}: {error}") from None
+        if moment is None:
+            bounds.append(None)
+            continue
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        bounds.append(round(moment.timestamp() * 1000))
+    start, end = bounds
+    if start is not None and end is not None and start >= end:
+        raise SettingsError(
+            f"to_time is {settings.to_time!r}, expected a time after from_time, {settings.from_time!r}"
+        )
+    return start, end
+
+
+def kafka_security(settings: Settings) -> dict[str, Any]:
+    """The security settings that differ from their defaults, as a Kafka client takes them."""
+    names = [name for name in FIELDS if name.startswith(("security_", "sasl_", "ssl_"))]
+    return {
+        name: getattr(settings, name) for name in names if getattr(settings, name) != FIELDS[name].default
+    }
+
+
+def variable_name(name: str) -> str:
+    """The environment variable of a setting."""
+    return ENVIRONMENT_PREFIX + name.upper()
+
+
+def flag_name(name: str) -> str:
+    """The flag of a setting; a few are shorter than the setting's name."""
+    short = {
+        "kafka": "bootstrap",
+        "models": "model",
+        "from_time": "from",
+        "to_time": "to",
+        "checkpoint_every_events": "checkpoint-every",
+    }
+    return "--" + short.get(name, name).replace("_", "-")
+
+
+def _read_file(config: Path | None) -> dict[str, Any]:
+    path = config or Path(DEFAULT_FILE)
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        if config is None:
+            return {}
+        raise SettingsError(f"config is {str(config)!r}, expected a TOML file; there is none") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"config is {str(path)!r}, expected a TOML file: {error}") from None
+
+
+def _check_name(name: str, origin: str) -> None:
+    if name not in FIELDS:
+        close = difflib.get_close_matches(name, FIELDS, n=1)
+        hint = f"; did you mean {close[0]}?" if close else f", expected one of {', '.join(FIELDS)}"
+        raise SettingsError(f"unknown setting {name} ({origin}){hint}")
+
+
+def _convert(name: str, value: object, origin: str, *, lax: bool) -> Any:
+    """Check one value against its field's type and range."""
+    shown = MASK if name in SECRETS else repr(value)
+    try:
+        if isinstance(value, Path):
+            value = str(value)
+        converted = msgspec.convert(value, FIELDS[name].type, strict=not lax)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{name} is {shown} ({origin}), {_expected(name, str(error))}") from None
+    if isinstance(converted, float) and not math.isfinite(converted):
+        raise SettingsError(f"{name} is {shown} ({origin}), expected a finite number")
+    return converted
+
+
+def _expected(name: str, message: str) -> str:
+    """What a field takes, in words: msgspec's own message does not list choices and shows patterns raw."""
+    annotated = str(FIELDS[name].type)
+    choices = re.search(r"Literal\[(.*?)\]", annotated)
+    if choices:
+        return f"expected one of {choices[1]}"
+    if "matching regex" in message:
+        return f"expected {_PATTERNS[name]}"
+    return message[:1].lower() + message[1:].replace("`", "")
