@@ -13,6 +13,7 @@
     │   ├── TopicMissingError    the topic does not exist
     │   ├── OffsetGoneError      an offset is outside what the log retains
     │   └── BrokerError          the broker could not be reached or started
+    ├── PredictionsError         the predictions topic contradicts itself or its reader (names lane and lane_seq)
     └── CheckpointError          a checkpoint cannot be used
         ├── CheckpointCorruptError   bytes differ from the manifest
         ├── CheckpointNewerError     written by a newer version of Engram
@@ -77,6 +78,10 @@ class OffsetGoneError(LogError):
 
 class BrokerError(LogError):
     """The Kafka broker could not be reached or started."""
+
+
+class PredictionsError(EngramError):
+    """The predictions topic contradicts itself or what its reader expects: a gap, other models, a bad block."""
 
 
 class CheckpointError(EngramError):
