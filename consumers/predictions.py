@@ -14,13 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventlog.log import Record
+from online_models.interactions import MISS, NEW_ITEM, NEW_USER, NOT_RANKED, REPEAT
 
-REPEAT = 1  # the user has had this item: not ranked
-NEW_ITEM = 2  # the item was never seen before: a miss for every model
-NEW_USER = 4
-
-NOT_RANKED = 0
-MISS = -1
+__all__ = [
+    "MISS",
+    "NEW_ITEM",
+    "NEW_USER",
+    "NOT_RANKED",
+    "REPEAT",
+    "LaneSummary",
+    "ModelSummary",
+    "PredictionBlock",
+    "decode_prediction",
+]
 
 
 class PredictionBlock(NamedTuple):

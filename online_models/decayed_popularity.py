@@ -1,0 +1,118 @@
+"""Decayed popularity: score(item, now) = sum over its events of 2^(-(now - tick) / half_life).
+
+All scores fade at the same pace, so their order changes only where an event falls. They are kept on a forward
+scale, score * 2^((now - base) / half_life): an event adds 2^((tick - base) / half_life), which gives a late event
+the weight that it has left. Before that number could overflow, everything is rebased; where, depends on ticks alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models.ids import grown
+from online_models.interactions import (
+    MISS,
+    NEW_ITEM,
+    NOT_RANKED,
+    REPEAT,
+    Histories,
+    Interactions,
+    Moment,
+)
+from online_models.model import ClockName, DecayConfig, Model, ModelConfig
+from online_models.ranking import rank_among
+
+_REBASE_AFTER = 256.0  # half-lives; float64 overflows at 1,024
+
+
+class DecayedPopularityConfig(DecayConfig, frozen=True):
+    """See `DecayConfig`; 2,000 events is what the literature's streams like best."""
+
+    half_life_events: float = 2_000.0
+
+
+@numba.njit(cache=True)
+def _test_then_learn(
+    events: Interactions,
+    histories: Histories,
+    weight: NDArray[np.float64],
+    base: NDArray[np.int64],
+    half_life: float,
+    ties_against: bool,
+    ranks: NDArray[np.int32],
+) -> None:
+    """weight: float64[items] on the forward scale from base[0]; half_life in ticks."""
+    for i in range(len(events.user)):
+        if events.flags[i] & REPEAT:
+            ranks[i] = NOT_RANKED
+            continue
+        target, known = events.item[i], events.items[i]
+        if events.flags[i] & NEW_ITEM:
+            ranks[i] = MISS
+        else:
+            start = histories.start[events.user[i]]
+            had = histories.items[start : start + events.seen[i]]
+            ranks[i] = rank_among(weight, known, target, had, ties_against)
+        if (events.now[i] - base[0]) / half_life > _REBASE_AFTER:
+            weight[:known] *= np.exp2(-((events.now[i] - base[0]) / half_life))
+            base[0] = events.now[i]
+        weight[target] += np.exp2((events.tick[i] - base[0]) / half_life)
+
+
+class DecayedPopularity(Model):
+    """Popularity that forgets: what is trending now."""
+
+    name: ClassVar[str] = "decayed_popularity"
+    config_type: ClassVar[type[ModelConfig]] = DecayedPopularityConfig
+    config: DecayedPopularityConfig
+
+    def __init__(
+        self,
+        config: ModelConfig | None = None,
+        *,
+        clock: ClockName = "event_count",
+        ties_against: bool = True,
+    ) -> None:
+        super().__init__(config, clock=clock, ties_against=ties_against)
+        self._weight = np.zeros(256, np.float64)
+        self._base = np.zeros(1, np.int64)
+        self._items = 0
+
+    def test_then_learn(self, events: Interactions, histories: Histories, ranks: NDArray[np.int32]) -> None:
+        """See `Model.test_then_learn`."""
+        if not len(events.user):
+            return
+        if not self._items:
+            self._base[0] = events.now[0]
+        self._items = max(self._items, int(events.item.max()) + 1)
+        self._weight = grown(self._weight, self._items)
+        _test_then_learn(
+            events,
+            histories,
+            self._weight,
+            self._base,
+            self.config.half_life_ticks(self.clock),
+            self.ties_against,
+            ranks,
+        )
+
+    def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
+        """See `Model.scores`: the decayed count at `moment`, whoever asks."""
+        elapsed = (moment.now - int(self._base[0])) / self.config.half_life_ticks(self.clock)
+        return self._weight[: moment.items] * 2.0**-elapsed
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """weight: float64[items] on the forward scale; base: int64[1], tick."""
+        return {"weight": self._weight[: self._items], "base": self._base}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """See `Model.restore`."""
+        self._items = len(arrays["weight"])
+        self._weight = grown(np.zeros(256, np.float64), self._items)
+        self._weight[: self._items] = arrays["weight"]
+        self._base = arrays["base"].copy()

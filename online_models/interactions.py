@@ -1,0 +1,59 @@
+"""What a model is given: a block of events as columns, over the users' shared histories.
+
+Histories already hold the whole block; `seen[i]` says how much of it lay before event i, so that each model can
+walk through the block alone, strictly test-then-learn.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+REPEAT = 1  # the user has had this item: not ranked, not learned again
+NEW_ITEM = 2  # the item was never seen before: a miss for every model
+NEW_USER = 4
+
+NOT_RANKED = 0
+MISS = -1
+
+
+class Histories(NamedTuple):
+    """The items that each user has had, oldest first.
+
+    start: int64[users], length: int32[users]; user u's items are items[start[u] : start[u] + length[u]] (int32),
+    at times_ms (int64, event time) of the same places.
+    """
+
+    start: NDArray[np.int64]
+    length: NDArray[np.int32]
+    items: NDArray[np.int32]
+    times_ms: NDArray[np.int64]
+
+
+class Interactions(NamedTuple):
+    """A block of n events in the lane's order.
+
+    user, item: int32[n] rows. time_ms: int64[n] event time. tick: int64[n], the event's own moment on the lane's
+    clock; now: int64[n], the clock when the event is processed (now >= tick; larger for a late event).
+    flags: uint8[n]. seen: int32[n], how many items the user had before. items: int32[n], how many items were
+    known before.
+    """
+
+    user: NDArray[np.int32]
+    item: NDArray[np.int32]
+    time_ms: NDArray[np.int64]
+    tick: NDArray[np.int64]
+    now: NDArray[np.int64]
+    flags: NDArray[np.uint8]
+    seen: NDArray[np.int32]
+    items: NDArray[np.int32]
+
+
+class Moment(NamedTuple):
+    """When a question is asked between two events: the clock, the event time, and how many items are known."""
+
+    now: int
+    time_ms: int
+    items: int

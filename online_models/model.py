@@ -1,0 +1,122 @@
+"""What every online model can do. A new model is a subclass in its own file, and one line in `registry.py`.
+
+`test_then_learn` is the only way in which state changes; `recommend`, `predict_one` and `scores` are pure and
+use the same scoring kernel as the test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models.interactions import Histories, Interactions, Moment
+
+Array = NDArray[Any]
+ClockName = Literal["event_count", "event_time"]
+
+
+class ModelConfig(msgspec.Struct, frozen=True):
+    """Parameters of a model; each model has its own subclass with defaults, the same for every stream."""
+
+
+class DecayConfig(ModelConfig, frozen=True):
+    """How fast a model forgets: half_life_events on the clock `event_count`, half_life_s on `event_time`."""
+
+    half_life_events: float = 10_000.0
+    half_life_s: float = 30 * 86_400.0
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a half-life that is not positive."""
+        for name in ("half_life_events", "half_life_s"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, expected more than 0")
+
+    def half_life_ticks(self, clock: ClockName) -> float:
+        """Half-life in the clock's ticks: events, or milliseconds of event time."""
+        return self.half_life_events if clock == "event_count" else self.half_life_s * 1000.0
+
+
+class Recommendation(NamedTuple):
+    """items: int32[k] rows, best first; scores: float64[k], larger is better."""
+
+    items: NDArray[np.int32]
+    scores: NDArray[np.float64]
+
+
+class Model(ABC):
+    """An online model over dense rows of users and items.
+
+    clock: what decay runs on. ties_against: equal scores count against the target (rank = 1 + number of others with score >= its own).
+    """
+
+    name: ClassVar[str]
+    config_type: ClassVar[type[ModelConfig]]
+
+    def __init__(
+        self,
+        config: ModelConfig | None = None,
+        *,
+        clock: ClockName = "event_count",
+        ties_against: bool = True,
+    ) -> None:
+        self.config = config if config is not None else self.config_type()
+        self.clock: ClockName = clock
+        self.ties_against = ties_against
+
+    @abstractmethod
+    def test_then_learn(self, events: Interactions, histories: Histories, ranks: NDArray[np.int32]) -> None:
+        """For each event in order: rank its item with the state of all earlier events, then learn it.
+
+        ranks: int32[n], filled: 1 = best, `NOT_RANKED` for a repeat, `MISS` for a new item. The candidates are
+        all items known before the event less those that the user has had. The result does not depend on how a
+        stream is cut into blocks.
+        """
+
+    @abstractmethod
+    def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
+        """Score every known item for `user` (-1: unknown); float64[moment.items], larger is better. Pure."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, Array]:
+        """Named arrays of the state in use (no spare capacity), for checkpoints and the digest."""
+
+    @abstractmethod
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        """Become what `arrays` describes."""
+
+    def predict_one(self, user: int, item: int, histories: Histories, moment: Moment) -> float:
+        """Score one known item for `user`. Pure. Raises `IndexError` for an unknown item."""
+        return float(self.scores(user, histories, moment)[item])
+
+    def recommend(self, user: int, k: int, histories: Histories, moment: Moment) -> Recommendation:
+        """Return the k best items that `user` has not had; fewer when there are no more. Pure.
+
+        Equal scores are in order of the item's row, the older item first.
+        """
+        scores = self.scores(user, histories, moment)
+        had = np.zeros(len(scores), bool)
+        if user >= 0:
+            start = histories.start[user]
+            had[histories.items[start : start + histories.length[user]]] = True
+        candidates = np.flatnonzero(~had)
+        best = candidates[np.argsort(-scores[candidates], kind="stable")[:k]].astype(np.int32)
+        return Recommendation(best, scores[best])
+
+    def digest(self) -> str:
+        """sha256 of configuration and state: equal for equal streams, whatever the capacities."""
+        total = hashlib.sha256(msgspec.json.encode(self.config, order="sorted"))
+        for name, array in sorted(self.arrays().items()):
+            total.update(f"{name}:{array.dtype.str}:{array.shape}".encode())
+            total.update(np.ascontiguousarray(array))
+        return total.hexdigest()
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the state in use."""
+        return sum(array.nbytes for array in self.arrays().values())

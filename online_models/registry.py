@@ -1,0 +1,20 @@
+"""The registry of online models: one line a model."""
+
+from __future__ import annotations
+
+from online_models.decayed_popularity import DecayedPopularity
+from online_models.hebbian import Hebbian
+from online_models.model import Model
+from online_models.popularity import Popularity
+
+MODELS: dict[str, type[Model]] = {
+    model.name: model
+    for model in (
+        Popularity,
+        DecayedPopularity,
+        Hebbian,
+    )
+}
+
+# What a run uses when it names no model.
+DEFAULT_MODELS = ("popularity", "decayed_popularity", "hebbian")

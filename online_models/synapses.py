@@ -1,0 +1,179 @@
+"""Synapses between neurons (items): weights with decay, in rows of bounded size.
+
+w(pre, post) is kept on a forward scale, w * 2^((now - base) / half_life): fading costs nothing between events, the
+weakest synapse of a row can be found without a clock, and a late event is added with the weight it has left.
+Only non-negative, linear statistics are stored; norms and priors are applied on read.
+
+Two layouts, chosen by the number of neurons alone. Direct: the post neuron is the column; exact, and the fastest
+while the catalogue is small. Bounded: each row holds at most K (post, weight) pairs; a newcomer starts at its own
+increment and replaces the weakest, whose weight goes into the row's `lost` field only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models.ids import grown
+
+_SMALLEST = 64
+
+
+class Synapses(NamedTuple):
+    """weight: float32[rows, width], forward scale. post: int32[rows, width], or of no rows in the direct layout.
+
+    used: int32[rows], taken places of a bounded row. lost: float32[rows], weight evicted, forward scale.
+    """
+
+    weight: NDArray[np.float32]
+    post: NDArray[np.int32]
+    used: NDArray[np.int32]
+    lost: NDArray[np.float32]
+
+
+@numba.njit(cache=True)
+def spread(synapses: Synapses, pre: int, gain: np.float32, known: int, out: NDArray[np.float32]) -> None:
+    """out[post] += gain * w(pre, post) for every post < known."""
+    row = synapses.weight[pre]
+    if len(synapses.post) == 0:
+        for post in range(known):
+            out[post] += gain * row[post]
+    else:
+        posts = synapses.post[pre]
+        for place in range(synapses.used[pre]):
+            out[posts[place]] += gain * row[place]
+
+
+@numba.njit(cache=True)
+def potentiate(synapses: Synapses, pre: int, post: int, amount: np.float32) -> None:
+    """w(pre, post) += amount (forward scale)."""
+    if len(synapses.post) == 0:
+        synapses.weight[pre, post] += amount
+        return
+    row, posts, used = synapses.weight[pre], synapses.post[pre], synapses.used[pre]
+    found = -1
+    # No early exit: the comparison of a whole row is vectorised.
+    for place in range(used):
+        if posts[place] == post:
+            found = place
+    if found >= 0:
+        row[found] += amount
+        return
+    if used < len(posts):
+        found = used
+        synapses.used[pre] = used + 1
+    else:
+        found = np.argmin(row)
+        synapses.lost[pre] += row[found]
+    posts[found] = post
+    row[found] = amount
+
+
+@numba.njit(cache=True)
+def rescale(synapses: Synapses, rows: int, factor: float) -> None:
+    """Multiply all weights of the first `rows` rows by `factor`, at a rebase."""
+    small = np.float32(factor)
+    for pre in range(rows):
+        for place in range(synapses.weight.shape[1]):
+            synapses.weight[pre, place] *= small
+        synapses.lost[pre] *= small
+
+
+class SynapseStore:
+    """Rows of synapses for a growing number of neurons.
+
+    direct_neurons: up to this many neurons the layout is direct; beyond, rows hold at most `row_synapses`.
+    """
+
+    def __init__(self, direct_neurons: int, row_synapses: int) -> None:
+        self._direct_neurons = direct_neurons
+        self._row_synapses = row_synapses
+        self._neurons = 0
+        self.synapses = self._nothing(direct=direct_neurons > 0)
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the post neuron is the column."""
+        return len(self.synapses.post) == 0
+
+    def room_until(self, neurons: int) -> int:
+        """How many of `neurons` the present layout can take; when fewer, `reserve` changes the layout."""
+        return min(neurons, max(self._direct_neurons, self._neurons)) if self.is_direct else neurons
+
+    def reserve(self, neurons: int) -> None:
+        """Make room for `neurons` in all. Passing `direct_neurons` turns rows into bounded ones."""
+        if self.is_direct and neurons > self._direct_neurons:
+            self.synapses = _bounded_from_direct(self.synapses, self._neurons, self._row_synapses)
+        self._neurons = max(self._neurons, neurons)
+        have = len(self.synapses.weight)
+        if neurons <= have:
+            return
+        old = self.synapses
+        if self.is_direct:
+            side = min(max(neurons, 2 * have), self._direct_neurons)
+            weight = np.zeros((side, side), np.float32)
+            weight[:have, :have] = old.weight
+            self.synapses = old._replace(
+                weight=weight, used=grown(old.used, side), lost=grown(old.lost, side)
+            )
+        else:
+            self.synapses = Synapses(*(grown(array, neurons) for array in old))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Named arrays of the rows in use: weight, post, used, lost (see `Synapses`)."""
+        n, synapses = self._neurons, self.synapses
+        width = n if self.is_direct else synapses.weight.shape[1]
+        return {
+            "weight": synapses.weight[:n, :width],
+            "post": synapses.post[:n],
+            "used": synapses.used[:n],
+            "lost": synapses.lost[:n],
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Become what `arrays` describes."""
+        n = len(arrays["used"])
+        direct = len(arrays["post"]) == 0 and n <= self._direct_neurons
+        self._neurons = 0
+        self.synapses = self._nothing(direct=direct)
+        self.reserve(n)
+        self.synapses.weight[:n, : arrays["weight"].shape[1]] = arrays["weight"]
+        if not direct:
+            self.synapses.post[:n] = arrays["post"]
+        self.synapses.used[:n] = arrays["used"]
+        self.synapses.lost[:n] = arrays["lost"]
+
+    def _nothing(self, *, direct: bool) -> Synapses:
+        side = min(_SMALLEST, self._direct_neurons)
+        return (
+            _empty(side, side, direct=True) if direct else _empty(_SMALLEST, self._row_synapses, direct=False)
+        )
+
+
+def _empty(rows: int, width: int, *, direct: bool) -> Synapses:
+    return Synapses(
+        np.zeros((rows, width), np.float32),
+        np.zeros((0 if direct else rows, width), np.int32),
+        np.zeros(rows, np.int32),
+        np.zeros(rows, np.float32),
+    )
+
+
+def _bounded_from_direct(old: Synapses, neurons: int, width: int) -> Synapses:
+    """Keep the `width` strongest synapses of each row, ordered by post."""
+    new = _empty(max(neurons, _SMALLEST), width, direct=False)
+    for pre in range(neurons):
+        row = old.weight[pre, :neurons]
+        posts = np.flatnonzero(row)
+        if len(posts) > width:
+            strongest = np.argsort(-row[posts], kind="stable")
+            new.lost[pre] = row[posts[strongest[width:]]].sum(dtype=np.float32)
+            posts = np.sort(posts[strongest[:width]])
+        new.weight[pre, : len(posts)] = row[posts]
+        new.post[pre, : len(posts)] = posts
+        new.used[pre] = len(posts)
+    return new
