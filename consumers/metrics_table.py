@@ -1,0 +1,183 @@
+"""Every Prometheus metric of the project, in one table: `python -m consumers.metrics_table` prints it as Markdown.
+
+Names follow Prometheus: prefix `engram_`, base units (seconds, bytes, ratios from 0 to 1), `_total` for counters
+and only for them. Labels have few values, known beforehand: never ids or free text. Panels and alerts may name
+only what is here.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final, NamedTuple
+
+
+class MetricType(enum.StrEnum):
+    """The Prometheus type of a metric."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Process(enum.StrEnum):
+    """Which process exposes a metric."""
+
+    LEARNER = "learner"
+    EVALUATOR = "evaluator"
+
+
+class Metric(NamedTuple):
+    """One metric.
+
+    unit: of the value. labels: label names, in order. help: one sentence, as exposed. reader: what it is read for.
+    buckets: upper bounds, for histograms only.
+    """
+
+    process: Process
+    name: str
+    type: MetricType
+    unit: str
+    labels: tuple[str, ...]
+    help: str
+    reader: str
+    buckets: tuple[float, ...] = ()
+
+
+_COUNTER, _GAUGE, _HISTOGRAM = MetricType.COUNTER, MetricType.GAUGE, MetricType.HISTOGRAM
+_LEARNER, _EVALUATOR = Process.LEARNER, Process.EVALUATOR
+_FIGURE_LABELS = ("model", "k", "span")
+_MILLISECONDS_TO_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+METRICS: Final = (
+    Metric(
+        _LEARNER, "engram_events_accepted_total", _COUNTER, "events", (),
+        "Events taken from the log, as the messages' headers declare them.", "Throughput; accounting.",
+    ),
+    Metric(
+        _LEARNER, "engram_events_learned_total", _COUNTER, "events", (),
+        "Events that the models learned from, repeats included.", "Throughput; accounting.",
+    ),
+    Metric(
+        _LEARNER, "engram_events_repeated_total", _COUNTER, "events", (),
+        "Learned events whose user already had the item: they are not ranked.", "Share of repeats.",
+    ),
+    Metric(
+        _LEARNER, "engram_events_duplicate_total", _COUNTER, "events", (),
+        "Events dropped because their identity was learned before.", "Retries; accounting.",
+    ),
+    Metric(
+        _LEARNER, "engram_events_dead_lettered_total", _COUNTER, "events", ("reason",),
+        "Events that cannot be used, by reason.", "Alert on bad producers; accounting.",
+    ),
+    Metric(
+        _LEARNER, "engram_events_waiting", _GAUGE, "events", (),
+        "Events accepted that wait for their turn in the merged order.", "Stalled partitions; accounting.",
+    ),
+    Metric(
+        _LEARNER, "engram_events_unaccounted", _GAUGE, "events", (),
+        "Accepted minus learned, dead-lettered, duplicate and waiting events: 0, or events were lost.",
+        "Alert when not 0.",
+    ),
+    Metric(
+        _LEARNER, "engram_learner_batch_seconds", _HISTOGRAM, "seconds", (),
+        "Time to rank, learn and publish one polled batch.", "Latency of a batch.",
+        (0.0001, 0.00025, 0.0005, *_MILLISECONDS_TO_SECONDS),
+    ),
+    Metric(
+        _LEARNER, "engram_learner_lag_events", _GAUGE, "events", ("partition",),
+        "Log offsets between the learner's position and the partition's end.",
+        "Alert when the learner falls behind.",
+    ),
+    Metric(
+        _LEARNER, "engram_learner_event_time_seconds", _GAUGE, "seconds", (),
+        "The event-time clock: the largest accepted event time, seconds since 1970 UTC.",
+        "How far a replay is; whether live events are fresh.",
+    ),
+    Metric(
+        _LEARNER, "engram_model_kernel_seconds_total", _COUNTER, "seconds", ("model",),
+        "Time spent ranking and learning in a model's kernels.", "Cost of each model.",
+    ),
+    Metric(
+        _LEARNER, "engram_model_state_bytes", _GAUGE, "bytes", ("model",),
+        "Memory that a model's state uses.", "Memory growth.",
+    ),
+    Metric(
+        _LEARNER, "engram_known_users", _GAUGE, "users", (),
+        "Users that have a row.", "Growth of the id tables.",
+    ),
+    Metric(
+        _LEARNER, "engram_known_items", _GAUGE, "items", (),
+        "Items that have a row.", "Growth of the id tables.",
+    ),
+    Metric(
+        _LEARNER, "engram_checkpoint_seconds", _HISTOGRAM, "seconds", (),
+        "Time to write one checkpoint.", "Pause of the loop.",
+        (*_MILLISECONDS_TO_SECONDS, 10.0, 30.0, 60.0),
+    ),
+    Metric(
+        _LEARNER, "engram_checkpoint_bytes", _GAUGE, "bytes", (),
+        "Size of the last checkpoint's arrays.", "Disk use.",
+    ),
+    Metric(
+        _LEARNER, "engram_checkpoint_timestamp_seconds", _GAUGE, "seconds", (),
+        "When the last checkpoint was complete, seconds since 1970 UTC; its age is time() minus this.",
+        "Alert when checkpoints stop.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_events_total", _COUNTER, "events", (),
+        "Events evaluated, repeats included.", "Throughput of the evaluator.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_recall_ratio", _GAUGE, "ratio", _FIGURE_LABELS,
+        "Recall@k (= HR@k) of test-then-train ranking over a span of events.",
+        "Quality of each model; alert on a fall.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_ndcg_ratio", _GAUGE, "ratio", _FIGURE_LABELS,
+        "NDCG@k of test-then-train ranking over a span of events.", "Quality of each model.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_mrr_ratio", _GAUGE, "ratio", _FIGURE_LABELS,
+        "MRR@k of test-then-train ranking over a span of events.", "Quality of each model.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_lag_seconds", _GAUGE, "seconds", (),
+        "Age of the newest predictions evaluated, when they were; 0 when there are no newer ones.",
+        "Whether live figures are current.",
+    ),
+)  # fmt: skip
+
+
+def metrics_of(process: Process) -> tuple[Metric, ...]:
+    """Return the metrics that `process` exposes, in the table's order."""
+    return tuple(metric for metric in METRICS if metric.process is process)
+
+
+def markdown() -> str:
+    """Render the table as the Markdown page that documents it."""
+    lines = [
+        "# Metrics",
+        "",
+        "Written by `python -m consumers.metrics_table > docs/metrics.md` from the table in the code.",
+        "",
+        "Label values: `model` is a configured model; `reason` a dead-letter reason; `partition` a number; `k` is 5,",
+        "10 or 20; `span` is `all`, `last_70`, `window_<events>` or `fading_<factor>`.",
+    ]
+    for process in Process:
+        lines += [
+            "",
+            f"## {process.value.capitalize()}",
+            "",
+            "| name | type | unit | labels | meaning | read for |",
+            "|---|---|---|---|---|---|",
+        ]
+        for metric in metrics_of(process):
+            labels = ", ".join(f"`{label}`" for label in metric.labels)
+            lines.append(
+                f"| `{metric.name}` | {metric.type} | {metric.unit} | {labels} | {metric.help} | {metric.reader} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")

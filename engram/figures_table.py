@@ -1,0 +1,72 @@
+"""The final table of a run: models as rows, best first; the same rows in the terminal and in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+COLUMNS: Final = (
+    "model",
+    "Recall@10",
+    "NDCG@10",
+    "MRR@10",
+    "Recall@10 last 70 %",
+    "NDCG@10 last 70 %",
+    "MRR@10 last 70 %",
+    "ev/s",
+    "state",
+)
+MEASURES: Final = ("recall@10", "ndcg@10", "mrr@10")
+
+
+def ratio(value: float | None) -> str:
+    """Write a figure of 0 to 1 with five decimals; a dash for None."""
+    return "-" if value is None else f"{value:.5f}"
+
+
+def rate(value: float | None) -> str:
+    """Write events per second; a dash for None."""
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def size(count_bytes: float) -> str:
+    """Write a number of bytes in KiB, MiB or GiB."""
+    for unit in ("B", "KiB", "MiB"):
+        if count_bytes < 1024:
+            return f"{count_bytes:,.0f} {unit}" if unit == "B" else f"{count_bytes:,.1f} {unit}"
+        count_bytes /= 1024
+    return f"{count_bytes:,.1f} GiB"
+
+
+def by_recall(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Names of a result's models, best Recall@10 (last 70 %, else all) first, then by name."""
+
+    def key(name: str) -> tuple[float, str]:
+        figures = models[name]["last_70"] or models[name]["all"] or {}
+        return -figures.get("recall@10", -1.0), name
+
+    return sorted(models, key=key)
+
+
+def rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the cells of the final table, in the order of `COLUMNS`, from the content of result.json."""
+    models = result["models"]
+    table = []
+    for name in by_recall(models):
+        model = models[name]
+        spans = [model[span] or {} for span in ("all", "last_70")]
+        table.append(
+            (
+                name,
+                *(ratio(figures.get(measure)) for figures in spans for measure in MEASURES),
+                rate(model["events_per_second"]),
+                size(model["state_bytes"]),
+            )
+        )
+    return table
+
+
+def title(result: Mapping[str, Any]) -> str:
+    """Say in a line which events a result is of."""
+    rating = "all ratings" if result["min_rating"] is None else f"rating ≥ {result['min_rating']:g}"
+    return f"{result['dataset']}, {rating}: {result['events']:,} events"

@@ -1,0 +1,160 @@
+"""The live view of a run in the terminal: progress, figures of each model, and the final table.
+
+It reads the evaluator only. Where the output is no terminal it writes a plain line every few seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from consumers.evaluator import Evaluator
+from engram.figures_table import COLUMNS, rate, ratio, rows, title
+from evaluation.figures import ALL, LAST_70, Figures, window_span
+
+REFRESH_S: Final = 0.25
+PLAIN_INTERVAL_S: Final = 5.0
+
+
+class LiveView:
+    """Shows `evaluator` while it works: enter, call `update()` after every step, leave.
+
+    heading: what the run is of. console: where to write, standard output by default.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        *,
+        heading: str,
+        console: Console | None = None,
+        plain_interval_s: float = PLAIN_INTERVAL_S,
+    ) -> None:
+        self._evaluator = evaluator
+        self._console = console or Console()
+        self._interval_s = REFRESH_S if self._console.is_terminal else plain_interval_s
+        self._heading = heading
+        self._window = evaluator.config.windows[0]
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[count]} events  {task.fields[rate]} ev/s  ETA"),
+            TimeRemainingColumn(),
+            console=self._console,
+        )
+        self._task = self._progress.add_task(
+            heading, total=None, completed=evaluator.events, count="0", rate="-"
+        )
+        # A resumed run starts its clock where it resumes.
+        self._events_at_start = evaluator.events
+        self._started_s = time.monotonic()
+        self._shown_s = self._started_s
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            # Refreshed by `update` alone: another thread would read figures that are being changed.
+            self._live = Live(self._render(), console=self._console, auto_refresh=False)
+            self._live.start()
+        else:
+            self._console.print(self._heading, markup=False, highlight=False)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.update(now=True)
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def update(self, *, now: bool = False) -> None:
+        """Show the figures of this moment, if the last ones are old enough or `now`."""
+        time_s = time.monotonic()
+        if not now and time_s - self._shown_s < self._interval_s:
+            return
+        self._shown_s = time_s
+        elapsed_s = time_s - self._started_s
+        events = self._evaluator.events
+        speed = (events - self._events_at_start) / elapsed_s if elapsed_s > 0 else None
+        if self._live is None:
+            self._console.print(self._plain(speed), markup=False, highlight=False, soft_wrap=True)
+            return
+        self._progress.update(
+            self._task,
+            completed=events,
+            total=self._evaluator.total_events,
+            count=f"{events:,}",
+            rate=rate(speed),
+        )
+        self._live.update(self._render(), refresh=True)
+
+    def _plain(self, speed: float | None) -> str:
+        """Write one line: progress, then the first window's Recall@10 of each model."""
+        events, total = self._evaluator.events, self._evaluator.total_events
+        share = f" of {total:,} ({events / total:.0%})" if total else ""
+        eta = ""
+        if total and speed and events < total:
+            eta = f", {(total - events) / speed:,.0f} s left"
+        models = ", ".join(
+            f"{name} {_figure(spans[window_span(self._window)], 'recall@10')}"
+            for name, spans in self._evaluator.figures().items()
+        )
+        line = f"{events:,}{share} events, {rate(speed)} ev/s{eta}"
+        return f"{line}; Recall@10 of the last {self._window:,}: {models}" if models else line
+
+    def _render(self) -> RenderableType:
+        table = Table(expand=False)
+        table.add_column("model", style="bold")
+        spans = (
+            (f"last {self._window:,}", window_span(self._window)),
+            ("all", ALL),
+            ("last 70 %", LAST_70),
+        )
+        for name, _ in spans:
+            for measure in ("Recall@10", "NDCG@10"):
+                table.add_column(f"{measure}\n{name}", justify="right")
+        figures = self._evaluator.figures()
+        for model in sorted(figures, key=lambda name: (-_recall(figures[name][ALL]), name)):
+            table.add_row(
+                model,
+                *(
+                    _figure(figures[model][span], measure)
+                    for _, span in spans
+                    for measure in ("recall@10", "ndcg@10")
+                ),
+            )
+        return Group(self._progress, table)
+
+
+def final_table(result: Mapping[str, Any]) -> Table:
+    """Return the final table of a result (the content of result.json) for a rich console."""
+    table = Table(title=title(result), caption=result["data_source"])
+    for index, column in enumerate(COLUMNS):
+        table.add_column(
+            column.replace(" last", "\nlast"),
+            justify="right" if index else "left",
+            style="" if index else "bold",
+        )
+    for cells in rows(result):
+        table.add_row(*cells)
+    return table
+
+
+def _figure(figures: Figures | None, measure: str) -> str:
+    return ratio(None if figures is None else figures[measure])
+
+
+def _recall(figures: Figures | None) -> float:
+    return 0.0 if figures is None else figures["recall@10"]
