@@ -1,0 +1,180 @@
+"""The metrics table, its documentation, and what a scrape of the HTTP endpoint says."""
+
+from __future__ import annotations
+
+import re
+import urllib.request
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.parser import text_string_to_metric_families
+
+from consumers.metrics import EvaluatorMetrics, LearnerFigures, LearnerMetrics, MetricsServer
+from consumers.metrics_table import METRICS, MetricType, Process, markdown, metrics_of
+from eventlog.errors import SettingsError
+
+FIGURES = LearnerFigures(
+    accepted=100,
+    learned=80,
+    repeats=5,
+    duplicate=7,
+    dead_lettered={"rating_missing": 2, "undecodable": 1},
+    waiting=10,
+    lag_events={0: 12, 3: 0},
+    event_time_ms=1_500,
+    kernel_seconds={"hebbian": 0.25, "popularity": 0.5},
+    state_bytes={"hebbian": 4096, "popularity": 64},
+    users=9,
+    items=11,
+    checkpoint_bytes=5000,
+    checkpoint_time_s=1_700_000_000.5,
+)
+EVALUATED = {
+    "hebbian": {
+        "all": {"recall@10": 0.25, "ndcg@10": 0.125, "mrr@10": 0.1},
+        "last_70": None,
+        "window_1000": {"recall@10": 0.5},
+    }
+}
+
+
+def scrape(registry: CollectorRegistry) -> dict[str, Family]:
+    """Families by name, over HTTP, in the form that Prometheus reads."""
+    with (
+        MetricsServer(registry, 0) as server,
+        urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics") as answer,
+    ):
+        text = answer.read().decode()
+    return {family.name: family for family in text_string_to_metric_families(text)}
+
+
+def values(family: Family) -> dict[tuple[str, ...], float]:
+    """Values of a counter or gauge by its label values."""
+    return {
+        tuple(sample.labels.values()): sample.value
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    }
+
+
+def test_names_units_and_labels_conform() -> None:
+    names = [metric.name for metric in METRICS]
+    assert len(set(names)) == len(names)
+    for metric in METRICS:
+        assert re.fullmatch(r"engram_[a-z0-9]+(_[a-z0-9]+)*", metric.name)
+        assert metric.name.endswith("_total") == (metric.type is MetricType.COUNTER), metric.name
+        assert metric.unit in {"seconds", "bytes", "ratio", "events", "users", "items"}
+        if metric.unit in {"seconds", "bytes", "ratio"}:
+            assert metric.name.removesuffix("_total").endswith(f"_{metric.unit}"), metric.name
+        assert set(metric.labels) <= {"model", "reason", "partition", "k", "span"}
+        assert metric.help.endswith(".")
+        assert metric.reader.endswith(".")
+        assert bool(metric.buckets) == (metric.type is MetricType.HISTOGRAM)
+        assert list(metric.buckets) == sorted(set(metric.buckets))
+
+
+def test_everything_scraped_is_in_the_table_and_the_table_is_scraped() -> None:
+    registry = CollectorRegistry()
+    learner, evaluator = LearnerMetrics(registry), EvaluatorMetrics(registry)
+    learner.publish(FIGURES)
+    learner.observe_batch(0.01)
+    learner.observe_checkpoint(0.5)
+    evaluator.publish(80, EVALUATED, 0.5)
+    families = scrape(registry)
+    # prometheus_client adds when a counter or histogram was created, as gauges.
+    exposed = {
+        (name + "_total" if family.type == "counter" else name): (family.type, family.documentation)
+        for name, family in families.items()
+        if not name.endswith("_created")
+    }
+    assert exposed == {metric.name: (metric.type.value, metric.help) for metric in METRICS}
+    for metric in METRICS:
+        family = families[metric.name.removesuffix("_total")]
+        assert family.samples, metric.name
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        assert labels == set(metric.labels), metric.name
+
+
+def test_a_scrape_has_the_values() -> None:
+    registry = CollectorRegistry()
+    learner, evaluator = LearnerMetrics(registry), EvaluatorMetrics(registry)
+    learner.publish(FIGURES)
+    for seconds in (0.002, 0.3, 99.0):
+        learner.observe_batch(seconds)
+    evaluator.publish(80, EVALUATED, 1.5)
+    families = scrape(registry)
+    assert values(families["engram_events_learned"]) == {(): 80}
+    assert values(families["engram_events_repeated"]) == {(): 5}
+    assert values(families["engram_learner_lag_events"]) == {("0",): 12, ("3",): 0}
+    assert values(families["engram_learner_event_time_seconds"]) == {(): 1.5}
+    assert values(families["engram_model_kernel_seconds"]) == {("hebbian",): 0.25, ("popularity",): 0.5}
+    assert values(families["engram_checkpoint_timestamp_seconds"]) == {(): 1_700_000_000.5}
+    assert values(families["engram_prequential_events"]) == {(): 80}
+    assert values(families["engram_prequential_lag_seconds"]) == {(): 1.5}
+    recall = families["engram_prequential_recall_ratio"].samples
+    assert {(s.labels["model"], s.labels["k"], s.labels["span"]): s.value for s in recall} == {
+        ("hebbian", "10", "all"): 0.25,
+        ("hebbian", "10", "window_1000"): 0.5,
+    }
+    batches = {
+        sample.labels.get("le"): sample.value
+        for sample in families["engram_learner_batch_seconds"].samples
+        if sample.name.endswith("_bucket")
+    }
+    assert (batches["0.001"], batches["0.0025"], batches["0.5"], batches["+Inf"]) == (0, 1, 2, 3)
+
+
+def test_the_accounting_adds_up_in_a_scrape() -> None:
+    registry = CollectorRegistry()
+    learner = LearnerMetrics(registry)
+    learner.publish(FIGURES)
+    families = scrape(registry)
+    dead = values(families["engram_events_dead_lettered"])
+    assert dead["rating_missing",] == 2
+    assert dead["time_future",] == 0  # every reason is there from the start, so that rates are seen
+    terms = [values(families[f"engram_events_{name}"])[()] for name in ("learned", "duplicate", "waiting")]
+    assert values(families["engram_events_accepted"])[()] == sum(terms) + sum(dead.values())
+    assert values(families["engram_events_unaccounted"]) == {(): 0}
+    learner.publish(FIGURES._replace(learned=79))
+    assert values(scrape(registry)["engram_events_unaccounted"]) == {(): 1}
+
+
+def test_before_anything_is_published_there_are_no_values() -> None:
+    registry = CollectorRegistry()
+    LearnerMetrics(registry)
+    EvaluatorMetrics(registry)
+    families = scrape(registry)
+    assert values(families["engram_events_accepted"]) == {}
+    assert len([name for name in families if not name.endswith("_created")]) == len(METRICS)
+
+
+def test_registering_twice_is_refused() -> None:
+    registry = CollectorRegistry()
+    LearnerMetrics(registry)
+    with pytest.raises(ValueError, match="Duplicated timeseries"):
+        LearnerMetrics(registry)
+
+
+def test_a_port_in_use_is_a_clear_error_and_a_closed_server_releases_it() -> None:
+    registry = CollectorRegistry()
+    with (
+        MetricsServer(registry, 0) as first,
+        pytest.raises(SettingsError, match=rf"metrics port is {first.port} .*expected a free port"),
+    ):
+        MetricsServer(registry, first.port)
+    MetricsServer(registry, first.port).close()
+    with pytest.raises(SettingsError, match="metrics port is 70000"):
+        MetricsServer(registry, 70_000)
+
+
+def test_the_table_is_of_two_processes() -> None:
+    assert sum(len(metrics_of(process)) for process in Process) == len(METRICS)
+
+
+def test_the_documentation_is_the_table() -> None:
+    page = Path(__file__).parents[2] / "docs" / "metrics.md"
+    assert page.read_text("utf-8") == markdown(), (
+        "write it again: python -m consumers.metrics_table > docs/metrics.md"
+    )
