@@ -104,7 +104,8 @@ class DecayedPopularity(Model):
     def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
         """See `Model.scores`: the decayed count at `moment`, whoever asks."""
         elapsed = (moment.now - int(self._base[0])) / self.config.half_life_ticks(self.clock)
-        return self._weight[: moment.items] * 2.0**-elapsed
+        faded: NDArray[np.float64] = self._weight[: moment.items] * 2.0**-elapsed
+        return faded
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """weight: float64[items] on the forward scale; base: int64[1], tick."""

@@ -49,14 +49,14 @@ class HebbianConfig(DecayConfig, frozen=True):
     """
 
     trace_length: int = 20
-    step_decay: float = 0.85
+    step_decay: float = 0.88
     gap_scale_s: float = 120.0
     gap_exponent: float = 0.5
-    reverse: float = 0.5
-    source_power: float = 0.45
+    reverse: float = 0.6
+    source_power: float = 0.5
     target_power: float = 0.3
-    popularity_weight: float = 0.3
-    half_life_events: float = 50_000.0
+    popularity_weight: float = 0.5
+    half_life_events: float = 30_000.0
     half_life_s: float = 365 * 86_400.0
     direct_neurons: int = 4_096
     row_synapses: int = 512
@@ -233,8 +233,8 @@ class Hebbian(Model):
         # The layout changes between two events, wherever the block happens to be cut.
         room = self._store.room_until(int(events.item.max()) + 1)
         cut = int(np.argmax(events.item >= room)) if (events.item >= room).any() else len(ranks)
-        self._learn(Interactions(*(column[:cut] for column in events)), histories, ranks[:cut])
-        self._learn(Interactions(*(column[cut:] for column in events)), histories, ranks[cut:])
+        self._learn(events.part(0, cut), histories, ranks[:cut])
+        self._learn(events.part(cut, len(ranks)), histories, ranks[cut:])
 
     def _learn(self, events: Interactions, histories: Histories, ranks: NDArray[np.int32]) -> None:
         if not len(events.user):

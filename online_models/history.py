@@ -22,8 +22,10 @@ _NONE = -1
 
 
 class _Pool(NamedTuple):
-    """The arrays behind `History`; capacity: int32[users]; free: int64[classes], heads of lists of free segments
-    (linked through times_ms); counters: int64[3] = users, items known, pool places used.
+    """The arrays behind `History`.
+
+    capacity: int32[users]. free: int64[classes], heads of lists of free segments, linked through times_ms.
+    counters: int64[3] = users, items known, pool places used.
     """
 
     start: NDArray[np.int64]

@@ -34,9 +34,9 @@ def _find(
     heap: NDArray[np.uint8],
     ends: NDArray[np.int64],
     slots: NDArray[np.int32],
-) -> int:
+) -> np.int64:
     """Slot that holds the id data[start:end], or the empty slot where it belongs."""
-    mask = len(slots) - 1
+    mask = np.int64(len(slots) - 1)
     slot = np.int64(_hash(data, start, end) & np.uint64(mask))
     while True:
         row = slots[slot]
@@ -51,7 +51,7 @@ def _find(
                     break
             if same:
                 return slot
-        slot = (slot + 1) & mask
+        slot = np.int64((slot + 1) & mask)
 
 
 @numba.njit(cache=True)

@@ -50,6 +50,19 @@ class Interactions(NamedTuple):
     seen: NDArray[np.int32]
     items: NDArray[np.int32]
 
+    def part(self, first: int, last: int) -> Interactions:
+        """Return events [first, last) of the block."""
+        return Interactions(
+            self.user[first:last],
+            self.item[first:last],
+            self.time_ms[first:last],
+            self.tick[first:last],
+            self.now[first:last],
+            self.flags[first:last],
+            self.seen[first:last],
+            self.items[first:last],
+        )
+
 
 class Moment(NamedTuple):
     """When a question is asked between two events: the clock, the event time, and how many items are known."""

@@ -113,7 +113,7 @@ class Model(ABC):
         total = hashlib.sha256(msgspec.json.encode(self.config, order="sorted"))
         for name, array in sorted(self.arrays().items()):
             total.update(f"{name}:{array.dtype.str}:{array.shape}".encode())
-            total.update(np.ascontiguousarray(array))
+            total.update(np.ascontiguousarray(array).data)
         return total.hexdigest()
 
     @property

@@ -67,7 +67,7 @@ def potentiate(synapses: Synapses, pre: int, post: int, amount: np.float32) -> N
         found = used
         synapses.used[pre] = used + 1
     else:
-        found = np.argmin(row)
+        found = int(np.argmin(row))
         synapses.lost[pre] += row[found]
     posts[found] = post
     row[found] = amount

@@ -1,0 +1,221 @@
+"""The learner: read this first.
+
+    poll ► decode ► order ► TEST, then LEARN ► publish ► checkpoint
+
+A commit is, in this order: (1) the batch is finished, (2) predictions and dead letters are published and
+acknowledged, (3) the checkpoint is written, (4) offsets are committed to the log, as information. A restart seeks
+to the checkpoint's positions and repeats what came after it; readers of the outputs drop what they have had.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from consumers.checkpoint import CheckpointStore
+from consumers.failpoints import failpoint
+from consumers.intake import Intake
+from consumers.lane import Lane, LaneConfig
+from consumers.learner_metrics import LearnerPublisher
+from consumers.metrics import LearnerMetrics
+from consumers.versions import versions
+from eventlog.decode import Limits, decode
+from eventlog.errors import CheckpointMismatchError
+from eventlog.log import Log, LogReader
+from eventlog.topics import Topics
+
+GROUP = "engram-learner"
+_FLUSH_EVERY_S = 0.2
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnerConfig:
+    """lane: models and clock. merge: one lane over all partitions (replay), or a lane each (live).
+
+    batch_size: events tested and learned at a time; changes no result. A checkpoint is due after
+    checkpoint_every_events or checkpoint_every_s, whichever comes first. stop_at_end: finish when every announced
+    source has ended.
+    """
+
+    lane: LaneConfig
+    merge: bool = True
+    batch_size: int = 4096
+    checkpoint_every_events: int = 200_000
+    checkpoint_every_s: float = 10.0
+    stop_at_end: bool = True
+    limits: Limits = field(default_factory=Limits)
+
+
+class _Stream:
+    """A lane with what feeds it and what keeps it."""
+
+    def __init__(self, lane: Lane, intake: Intake, store: CheckpointStore) -> None:
+        self.lane = lane
+        self.intake = intake
+        self.store = store
+        self.summarised = False
+
+
+class Learner:
+    """Learns one ratings topic. `step` until `done`, or `run`; `close` commits what was learned."""
+
+    def __init__(
+        self,
+        log: Log,
+        topics: Topics,
+        config: LearnerConfig,
+        checkpoint_directory: Path,
+        metrics: LearnerMetrics | None = None,
+    ) -> None:
+        self._log = log
+        self._topics = topics
+        self._config = config
+        self._partitions = log.partition_count(topics.ratings)
+        self._reader: LogReader = log.reader(topics.ratings, range(self._partitions))
+        self._writer = log.writer()
+        self._publisher = LearnerPublisher(metrics, log, topics.ratings) if metrics else None
+        self._streams = [self._stream(n, group, checkpoint_directory) for n, group in self._lanes()]
+        self._of_partition = {p: stream for stream in self._streams for p in stream.lane.partitions}
+        self._records_a_poll = max(1, config.batch_size // 256)
+        self._since_commit = 0
+        self._committed_at = self._flushed_at = time.monotonic()
+        self._first_event_at: float | None = None
+        self.done = False
+
+    def _lanes(self) -> list[tuple[int, tuple[int, ...]]]:
+        everything = tuple(range(self._partitions))
+        return [(0, everything)] if self._config.merge else [(p, (p,)) for p in everything]
+
+    def _stream(self, number: int, partitions: tuple[int, ...], directory: Path) -> _Stream:
+        """Make a lane, from its newest checkpoint where there is one, and seek to its positions."""
+        lane = Lane(number, partitions, self._partitions, self._config.lane)
+        intake = Intake(partitions)
+        store = CheckpointStore(directory / f"lane-{number}")
+        if (checkpoint := store.load()) is not None:
+            meta = checkpoint.meta
+            if meta["topic"] != self._topics.ratings or meta["topic_partitions"] != self._partitions:
+                raise CheckpointMismatchError(
+                    f"checkpoint is of {meta['topic']} with {meta['topic_partitions']} partitions, this learner "
+                    f"reads {self._topics.ratings} with {self._partitions}: name another checkpoint directory"
+                )
+            lane.restore(checkpoint.arrays, meta["lane"])
+            intake.restore(meta["intake"])
+            for partition, (offset, _) in intake.positions.items():
+                self._reader.seek(partition, offset)
+            _log.info("lane %d goes on after %d events", number, lane.learned)
+        return _Stream(lane, intake, store)
+
+    def run(self) -> None:
+        """Step until done."""
+        while not self.done:
+            self.step(0.2)
+
+    def step(self, timeout_s: float) -> int:
+        """Poll once, learn what can be learned, commit when due; returns how many events were taken."""
+        started = time.monotonic()
+        self._poll(timeout_s)
+        failpoint("polled")
+        taken = sum(self._learn(stream) for stream in self._streams)
+        if taken:
+            self._first_event_at = self._first_event_at or started
+            self._since_commit += taken
+            failpoint("batch_learned")
+        self._hold_back()
+        if self._config.stop_at_end and all(stream.intake.ended for stream in self._streams):
+            self._summarise()
+            self.commit()
+            self.done = True
+        elif self._commit_due():
+            self.commit()
+        elif time.monotonic() - self._flushed_at > _FLUSH_EVERY_S:
+            self._flush()
+        if self._publisher:
+            lanes = [(stream.lane, stream.intake) for stream in self._streams]
+            self._publisher.publish(lanes, time.monotonic() - started if taken else None)
+        return taken
+
+    def _poll(self, timeout_s: float) -> None:
+        """Read about `batch_size` events into the intakes, however many of them a message holds."""
+        records = events = 0
+        for batch in self._reader.poll(self._records_a_poll, timeout_s):
+            decoded = decode(batch, self._config.limits, self._partitions)
+            self._of_partition[batch.partition].intake.offer(batch.partition, decoded)
+            records += len(batch.values)
+            events += decoded.accepted
+        if events:
+            self._records_a_poll = max(1, self._config.batch_size * records // events)
+
+    def _learn(self, stream: _Stream) -> int:
+        """Test, then learn, all that is in order; returns how many events (bad ones included)."""
+        count = 0
+        while (taken := stream.intake.take(self._config.batch_size)) is not None:
+            block = stream.lane.test_then_learn(taken.events, stream.intake.total_events)
+            partition = stream.lane.partitions[0]
+            if block is not None:
+                self._writer.append(self._topics.predictions, partition, [block.to_record()])
+            if taken.rejects:
+                stream.lane.count_dead_letters(taken.rejects)
+                letters = [letter.to_record() for letter in taken.rejects]
+                self._writer.append(self._topics.dead_letters, 0, letters)
+            count += len(taken.events) + sum(letter.events for letter in taken.rejects)
+        return count
+
+    def _hold_back(self) -> None:
+        """Pause partitions that are far ahead of a merge, so that its buffers stay bounded."""
+        for stream in self._streams:
+            full = stream.intake.full
+            self._reader.pause(full)
+            self._reader.resume(set(stream.lane.partitions) - full)
+
+    def _commit_due(self) -> bool:
+        waited = time.monotonic() - self._committed_at
+        many = self._since_commit >= self._config.checkpoint_every_events
+        return many or (self._since_commit > 0 and waited >= self._config.checkpoint_every_s)
+
+    def _flush(self) -> None:
+        self._writer.flush()
+        self._flushed_at = time.monotonic()
+
+    def commit(self) -> None:
+        """Make what was learned durable; see the module for the order."""
+        failpoint("outputs_appended")
+        self._flush()
+        failpoint("outputs_acknowledged")
+        offsets: dict[int, int] = {}
+        for stream in self._streams:
+            started = time.monotonic()
+            arrays = stream.lane.arrays()
+            meta = {
+                "topic": self._topics.ratings,
+                "topic_partitions": self._partitions,
+                "lane": stream.lane.meta(),
+                "intake": stream.intake.meta(),
+            }
+            stream.store.save(arrays, meta)
+            offsets |= {partition: at for partition, (at, _) in stream.intake.positions.items()}
+            if self._publisher:
+                self._publisher.checkpointed(arrays, time.monotonic() - started)
+        failpoint("checkpointed")
+        self._log.commit(GROUP, self._topics.ratings, offsets)
+        failpoint("offsets_committed")
+        self._since_commit = 0
+        self._committed_at = time.monotonic()
+
+    def _summarise(self) -> None:
+        """Say once per lane what its state is at the end."""
+        seconds = time.monotonic() - (self._first_event_at or time.monotonic())
+        for stream in self._streams:
+            intake = stream.intake
+            summary = stream.lane.summary(intake.accepted, intake.waiting, seconds, versions())
+            partition = stream.lane.partitions[0]
+            self._writer.append(self._topics.predictions, partition, [summary.to_record()])
+
+    def close(self) -> None:
+        """Commit what was learned since the last commit, and release."""
+        if self._since_commit and not self.done:
+            self.commit()
+        self._reader.close()
+        self._writer.close()
