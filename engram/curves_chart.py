@@ -54,7 +54,7 @@ def draw_curves(result: Mapping[str, Any], curves: Mapping[str, Any]) -> bytes:
         fontsize=9,
         color="#444444",
     )
-    figure.subplots_adjust(left=0.055, right=0.91, top=0.81, bottom=0.155, wspace=0.38)
+    figure.subplots_adjust(left=0.055, right=0.885, top=0.81, bottom=0.155, wspace=0.42)
     target = io.BytesIO()
     figure.savefig(target, format="png")
     return target.getvalue()
@@ -140,9 +140,9 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[str, float]], colours: Mapping[
     height = axes.get_ylim()[1]
     places = spread([value / height for _, value in ends], LABEL_GAP)
     for (name, value), place in zip(ends, places, strict=True):
-        label = f"{name.replace('_', ' ')}  {value:.3f}" + (" (floor)" if name == FLOOR else "")
+        label = name.replace("_", " ") + (" (floor)" if name == FLOOR else "")
         axes.annotate(
-            label,
+            textwrap.fill(label, 22),
             xy=(1.0, value / height),
             xycoords="axes fraction",
             xytext=(1.025, place),

@@ -57,6 +57,7 @@ class LiveView:
         self._events_at_start = evaluator.events
         self._started_s = time.monotonic()
         self._shown_s = self._started_s
+        self._shown_events = -1
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
@@ -74,7 +75,8 @@ class LiveView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.update(now=True)
+        if self._live is not None or self._evaluator.events != self._shown_events:
+            self.update(now=True)
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -86,7 +88,7 @@ class LiveView:
             return
         self._shown_s = time_s
         elapsed_s = time_s - self._started_s
-        events = self._evaluator.events
+        events = self._shown_events = self._evaluator.events
         speed = (events - self._events_at_start) / elapsed_s if elapsed_s > 0 else None
         if self._live is None:
             self._console.print(self._plain(speed), markup=False, highlight=False, soft_wrap=True)

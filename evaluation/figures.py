@@ -28,7 +28,7 @@ def window_span(events: int) -> str:
 
 def fading_span(factor: float) -> str:
     """Name the span of a fading factor."""
-    return f"fading_{factor:g}"
+    return f"fading_{factor!r}"
 
 
 def figures_of(lanes: Sequence[PrequentialRanking]) -> dict[str, dict[str, Figures | None]]:
