@@ -9,26 +9,21 @@ to the checkpoint's positions and repeats what came after it; readers of the out
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from consumers.checkpoint import CheckpointStore
 from consumers.failpoints import failpoint
-from consumers.intake import Intake
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import LaneConfig
 from consumers.learner_metrics import LearnerPublisher
 from consumers.metrics import LearnerMetrics
-from consumers.versions import versions
+from consumers.stream import Source, Stream
 from eventlog.decode import Limits, decode
-from eventlog.errors import CheckpointMismatchError
 from eventlog.log import Log, LogReader
 from eventlog.topics import Topics
 
 GROUP = "engram-learner"
 _FLUSH_EVERY_S = 0.2
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +44,6 @@ class LearnerConfig:
     limits: Limits = field(default_factory=Limits)
 
 
-class _Stream:
-    """A lane with what feeds it and what keeps it."""
-
-    def __init__(self, lane: Lane, intake: Intake, store: CheckpointStore) -> None:
-        self.lane = lane
-        self.intake = intake
-        self.store = store
-        self.summarised = False
-
-
 class Learner:
     """Learns one ratings topic. `step` until `done`, or `run`; `close` commits what was learned."""
 
@@ -77,7 +62,14 @@ class Learner:
         self._reader: LogReader = log.reader(topics.ratings, range(self._partitions))
         self._writer = log.writer()
         self._publisher = LearnerPublisher(metrics, log, topics.ratings) if metrics else None
-        self._streams = [self._stream(n, group, checkpoint_directory) for n, group in self._lanes()]
+        source = Source(topics.ratings, self._partitions)
+        self._streams = [
+            Stream(number, partitions, source, config.lane, checkpoint_directory)
+            for number, partitions in self._lanes()
+        ]
+        for stream in self._streams:
+            for partition, (offset, _) in stream.intake.positions.items() if stream.restored else ():
+                self._reader.seek(partition, offset)
         self._of_partition = {p: stream for stream in self._streams for p in stream.lane.partitions}
         self._records_a_poll = max(1, config.batch_size // 256)
         self._since_commit = 0
@@ -88,25 +80,6 @@ class Learner:
     def _lanes(self) -> list[tuple[int, tuple[int, ...]]]:
         everything = tuple(range(self._partitions))
         return [(0, everything)] if self._config.merge else [(p, (p,)) for p in everything]
-
-    def _stream(self, number: int, partitions: tuple[int, ...], directory: Path) -> _Stream:
-        """Make a lane, from its newest checkpoint where there is one, and seek to its positions."""
-        lane = Lane(number, partitions, self._partitions, self._config.lane)
-        intake = Intake(partitions)
-        store = CheckpointStore(directory / f"lane-{number}")
-        if (checkpoint := store.load()) is not None:
-            meta = checkpoint.meta
-            if meta["topic"] != self._topics.ratings or meta["topic_partitions"] != self._partitions:
-                raise CheckpointMismatchError(
-                    f"checkpoint is of {meta['topic']} with {meta['topic_partitions']} partitions, this learner "
-                    f"reads {self._topics.ratings} with {self._partitions}: name another checkpoint directory"
-                )
-            lane.restore(checkpoint.arrays, meta["lane"])
-            intake.restore(meta["intake"])
-            for partition, (offset, _) in intake.positions.items():
-                self._reader.seek(partition, offset)
-            _log.info("lane %d goes on after %d events", number, lane.learned)
-        return _Stream(lane, intake, store)
 
     def run(self) -> None:
         """Step until done."""
@@ -133,8 +106,9 @@ class Learner:
         elif time.monotonic() - self._flushed_at > _FLUSH_EVERY_S:
             self._flush()
         if self._publisher:
-            lanes = [(stream.lane, stream.intake) for stream in self._streams]
-            self._publisher.publish(lanes, time.monotonic() - started if taken else None)
+            self._publisher.publish(
+                self._streams, time.monotonic() - started if taken else None, final=self.done
+            )
         return taken
 
     def _poll(self, timeout_s: float) -> None:
@@ -148,7 +122,7 @@ class Learner:
         if events:
             self._records_a_poll = max(1, self._config.batch_size * records // events)
 
-    def _learn(self, stream: _Stream) -> int:
+    def _learn(self, stream: Stream) -> int:
         """Test, then learn, all that is in order; returns how many events (bad ones included)."""
         count = 0
         while (taken := stream.intake.take(self._config.batch_size)) is not None:
@@ -187,17 +161,10 @@ class Learner:
         offsets: dict[int, int] = {}
         for stream in self._streams:
             started = time.monotonic()
-            arrays = stream.lane.arrays()
-            meta = {
-                "topic": self._topics.ratings,
-                "topic_partitions": self._partitions,
-                "lane": stream.lane.meta(),
-                "intake": stream.intake.meta(),
-            }
-            stream.store.save(arrays, meta)
+            state_bytes = stream.save()
             offsets |= {partition: at for partition, (at, _) in stream.intake.positions.items()}
             if self._publisher:
-                self._publisher.checkpointed(arrays, time.monotonic() - started)
+                self._publisher.checkpointed(state_bytes, time.monotonic() - started)
         failpoint("checkpointed")
         self._log.commit(GROUP, self._topics.ratings, offsets)
         failpoint("offsets_committed")
@@ -208,10 +175,8 @@ class Learner:
         """Say once per lane what its state is at the end."""
         seconds = time.monotonic() - (self._first_event_at or time.monotonic())
         for stream in self._streams:
-            intake = stream.intake
-            summary = stream.lane.summary(intake.accepted, intake.waiting, seconds, versions())
-            partition = stream.lane.partitions[0]
-            self._writer.append(self._topics.predictions, partition, [summary.to_record()])
+            summary = stream.summary(seconds).to_record()
+            self._writer.append(self._topics.predictions, stream.lane.partitions[0], [summary])
 
     def close(self) -> None:
         """Commit what was learned since the last commit, and release."""

@@ -1,0 +1,72 @@
+"""A lane with what feeds it and what keeps it: its intake and its checkpoints."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from consumers.checkpoint import CheckpointStore
+from consumers.intake import Intake
+from consumers.lane import Lane, LaneConfig
+from consumers.predictions import LaneSummary
+from consumers.versions import versions
+from eventlog.errors import CheckpointMismatchError
+
+_log = logging.getLogger(__name__)
+
+
+class Source(NamedTuple):
+    """The topic that a learner reads, and how many partitions it has."""
+
+    topic: str
+    partitions: int
+
+
+class Stream:
+    """Lane `number` over `partitions` of `source`, gone on with from its newest checkpoint where there is one.
+
+    Raises `CheckpointError` (mismatch, corrupt, newer) as `CheckpointStore.load` and `Lane.restore` do.
+    """
+
+    def __init__(
+        self, number: int, partitions: Sequence[int], source: Source, config: LaneConfig, directory: Path
+    ) -> None:
+        self._source = source
+        self.lane = Lane(number, partitions, source.partitions, config)
+        self.intake = Intake(partitions)
+        self._store = CheckpointStore(directory / f"lane-{number}")
+        checkpoint = self._store.load()
+        self.restored = checkpoint is not None
+        if checkpoint is not None:
+            self._restore(checkpoint.arrays, checkpoint.meta)
+
+    def _restore(self, arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> None:
+        have = Source(meta["topic"], meta["topic_partitions"])
+        if have != self._source:
+            raise CheckpointMismatchError(
+                f"checkpoint is of {have.topic} with {have.partitions} partitions, this learner reads "
+                f"{self._source.topic} with {self._source.partitions}: name another checkpoint directory"
+            )
+        self.lane.restore(arrays, meta["lane"])
+        self.intake.restore(meta["intake"])
+        _log.info("lane %d goes on after %d events", self.lane.number, self.lane.learned)
+
+    def save(self) -> int:
+        """Write a checkpoint of lane and intake; returns the bytes of its arrays."""
+        arrays = self.lane.arrays()
+        meta = {
+            "topic": self._source.topic,
+            "topic_partitions": self._source.partitions,
+            "lane": self.lane.meta(),
+            "intake": self.intake.meta(),
+        }
+        self._store.save(arrays, meta)
+        return sum(array.nbytes for array in arrays.values())
+
+    def summary(self, seconds: float) -> LaneSummary:
+        """Return what is said when the lane's sources have ended."""
+        return self.lane.summary(self.intake.accepted, self.intake.waiting, seconds, versions())
