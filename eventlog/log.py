@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 Headers = tuple[tuple[str, bytes], ...]
 
+MAX_RECORD_BYTES = 8 << 20
+"""Key and value together, in both logs: the largest pack fits, and so does the dead letter of a large message."""
+
 
 class Record(NamedTuple):
     """A record to append. A `value` of None is a tombstone: on a compacted topic it deletes `key`."""

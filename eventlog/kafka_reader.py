@@ -1,0 +1,146 @@
+"""Reading from Kafka: given partitions from given offsets, without a consumer group."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from kafka import KafkaConsumer, TopicPartition
+from kafka import errors as kafka_errors
+
+from eventlog.errors import LogError, OffsetGoneError
+from eventlog.kafka_errors import broker_errors
+from eventlog.log import Bounds, RecordBatch
+
+FETCH_BYTES = 8 << 20
+EXISTENCE_CHECK_S = 5.0
+
+
+class KafkaReader:
+    """Reads partitions of one topic, committed transactions only (see `eventlog.log.LogReader`).
+
+    A broker that goes away during polls is waited for: polls are empty until it is back. `bounds` is asked for
+    the first offsets, to word an `OffsetGoneError`, and now and then to see that the topic still exists.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        client: dict[str, Any],
+        topic: str,
+        partitions: Sequence[int],
+        bounds: Callable[[str], dict[int, Bounds]],
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._bounds = bounds
+        begins = bounds(topic)
+        for partition in partitions:
+            if partition not in begins:
+                raise LogError(f"topic {topic}: partition is {partition}, expected 0 to {len(begins) - 1}")
+        self._places = {partition: TopicPartition(topic, partition) for partition in partitions}
+        self._existence_checked_s = time.monotonic()
+        with broker_errors(bootstrap, "opening a reader"):
+            self._consumer = KafkaConsumer(
+                bootstrap_servers=bootstrap.split(","),
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="none",
+                isolation_level="read_committed",
+                # A partition that is sought or resumed waits for the fetch under way.
+                fetch_max_wait_ms=50,
+                max_partition_fetch_bytes=FETCH_BYTES,
+                allow_auto_create_topics=False,
+                metrics_enabled=False,
+                **client,
+            )
+            self._consumer.assign(list(self._places.values()))
+            for partition, place in self._places.items():
+                self._consumer.seek(place, begins[partition].begin)
+
+    def seek(self, partition: int, offset: int) -> None:
+        """Read `partition` from `offset` next; the next poll raises `OffsetGoneError` for one not retained."""
+        if offset < 0:
+            raise self._gone(partition, offset)
+        self._consumer.seek(self._place(partition), offset)
+
+    def poll(self, max_records: int, timeout_s: float) -> list[RecordBatch]:
+        """Return up to `max_records`. Raises `OffsetGoneError`, `TopicMissingError` when it was deleted."""
+        if max_records < 1:
+            raise LogError(f"max_records is {max_records}, expected 1 or more")
+        with broker_errors(self._bootstrap, f"reading {self._topic}"):
+            try:
+                found = self._consumer.poll(timeout_s * 1000, max_records)
+            except kafka_errors.OffsetOutOfRangeError as error:
+                [(place, offset)] = error.args[0].items()
+                raise self._gone(place.partition, offset) from None
+            except kafka_errors.LogTruncationError as error:
+                place = next(iter(error.divergent_offsets))
+                raise self._gone(place.partition, self.position(place.partition)) from None
+        if not found:
+            self._check_existence()
+        return [self._batch(place, records) for place, records in found.items()]
+
+    def position(self, partition: int) -> int:
+        """The offset that the next poll of `partition` starts from."""
+        return int(self._consumer.position(self._place(partition)))
+
+    def pause(self, partitions: Iterable[int]) -> None:
+        """Leave these partitions out of polls until resumed."""
+        self._consumer.pause(*map(self._place, partitions))
+
+    def resume(self, partitions: Iterable[int]) -> None:
+        """Take these partitions into polls again."""
+        self._consumer.resume(*map(self._place, partitions))
+
+    def close(self) -> None:
+        """Release."""
+        self._consumer.close(autocommit=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _place(self, partition: int) -> TopicPartition:
+        try:
+            return self._places[partition]
+        except KeyError:
+            raise LogError(
+                f"topic {self._topic}: partition is {partition}, this reader has {list(self._places)}"
+            ) from None
+
+    def _batch(self, place: TopicPartition, records: list[Any]) -> RecordBatch:
+        columns = list(zip(*records, strict=True))  # in the order of the client's ConsumerRecord
+        return RecordBatch(
+            place.topic,
+            place.partition,
+            np.array(columns[3], np.int64),
+            np.array(columns[4], np.int64),
+            list(columns[6]),
+            list(columns[7]),
+            [tuple(headers) if headers else () for headers in columns[8]],
+            self.position(place.partition),
+        )
+
+    def _gone(self, partition: int, offset: int) -> OffsetGoneError:
+        begin, end = self._bounds(self._topic)[partition]
+        return OffsetGoneError(
+            f"topic {self._topic}, partition {partition}: offset {offset} is wanted, "
+            f"the log retains [{begin}, {end})"
+        )
+
+    def _check_existence(self) -> None:
+        """The client itself would wait for a deleted topic for ever."""
+        if time.monotonic() - self._existence_checked_s >= EXISTENCE_CHECK_S:
+            self._existence_checked_s = time.monotonic()
+            self._bounds(self._topic)

@@ -1,0 +1,109 @@
+"""Appending to Kafka: an idempotent producer, with every acknowledgement checked."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Self
+
+from kafka import KafkaProducer
+
+from eventlog.errors import LogError
+from eventlog.kafka_errors import as_log_error, broker_errors
+from eventlog.log import MAX_RECORD_BYTES, Record
+
+MAX_REQUEST_BYTES = MAX_RECORD_BYTES + (64 << 10)
+IN_FLIGHT_RECORDS = 32_768
+IN_FLIGHT_BYTES = 32 << 20
+
+
+class KafkaWriter:
+    """Appends through one idempotent producer (see `eventlog.log.LogWriter`).
+
+    The client retries by itself; the broker stores a retried batch once. Appending waits when
+    `IN_FLIGHT_RECORDS` or `IN_FLIGHT_BYTES` are not yet acknowledged.
+    """
+
+    def __init__(self, bootstrap: str, client: dict[str, Any], partition_count: Callable[[str], int]) -> None:
+        self._bootstrap = bootstrap
+        self._partition_count = partition_count
+        with broker_errors(bootstrap, "opening a writer"):
+            self._producer = KafkaProducer(
+                bootstrap_servers=bootstrap.split(","),
+                enable_idempotence=True,
+                acks="all",
+                linger_ms=50,
+                batch_size=256 << 10,
+                max_request_size=MAX_REQUEST_BYTES,
+                allow_auto_create_topics=False,
+                metrics_enabled=False,
+                **client,
+            )
+        self._partitions: dict[str, int] = {}
+        self._futures: deque[Any] = deque()
+        self._bytes = 0
+        self._acknowledged: dict[tuple[str, int], int] = {}
+        self._failure: LogError | None = None
+
+    def append(self, topic: str, partition: int, records: Iterable[Record]) -> None:
+        """Hand records to the producer. Raises `TopicMissingError`, `LogError` for an unknown partition."""
+        partitions = self._partitions.get(topic)
+        if partitions is None:
+            partitions = self._partitions[topic] = self._partition_count(topic)
+        if not 0 <= partition < partitions:
+            raise LogError(f"topic {topic}: partition is {partition}, expected 0 to {partitions - 1}")
+        taken = list(records)
+        send, futures = self._producer.send, self._futures
+        with broker_errors(self._bootstrap, f"appending to {topic}"):
+            for key, value, headers in taken:
+                futures.append(send(topic, value, key, list(headers) if headers else None, partition))
+                self._bytes += len(value or b"")
+                if len(futures) >= IN_FLIGHT_RECORDS or self._bytes >= IN_FLIGHT_BYTES:
+                    self._settle(len(futures) // 2 + 1)
+
+    def flush(self) -> dict[tuple[str, int], int]:
+        """Wait for every acknowledgement; raises the first failure."""
+        with broker_errors(self._bootstrap, "flushing"):
+            self._producer.flush()
+            self._settle(len(self._futures))
+        acknowledged, self._acknowledged = self._acknowledged, {}
+        failure, self._failure = self._failure, None
+        if failure:
+            raise failure
+        return acknowledged
+
+    def close(self) -> None:
+        """Flush and release."""
+        try:
+            self.flush()
+        finally:
+            with broker_errors(self._bootstrap, "closing a writer"):
+                self._producer.close(timeout=5)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _settle(self, count: int) -> None:
+        """Wait for the oldest `count` records and note their offsets, or the first failure."""
+        futures, acknowledged = self._futures, self._acknowledged
+        self._bytes -= self._bytes * count // max(len(futures), 1)
+        for _ in range(count):
+            future = futures.popleft()
+            try:
+                stored = future.get()
+            except Exception as error:
+                if self._failure is None:
+                    self._failure = as_log_error(error, self._bootstrap, "appending")
+                continue
+            place = (stored.topic, stored.partition)
+            if stored.offset > acknowledged.get(place, -1):
+                acknowledged[place] = stored.offset
