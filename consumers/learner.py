@@ -75,7 +75,11 @@ class Learner:
         self._since_commit = 0
         self._committed_at = self._flushed_at = time.monotonic()
         self._first_event_at: float | None = None
-        self.done = False
+        self._between_steps = True
+        # A checkpoint at the end was written after the summary was acknowledged: nothing is left to say.
+        self.done = config.stop_at_end and all(
+            stream.restored and stream.intake.ended for stream in self._streams
+        )
 
     def _lanes(self) -> list[tuple[int, tuple[int, ...]]]:
         everything = tuple(range(self._partitions))
@@ -88,6 +92,7 @@ class Learner:
 
     def step(self, timeout_s: float) -> int:
         """Poll once, learn what can be learned, commit when due; returns how many events were taken."""
+        self._between_steps = False
         started = time.monotonic()
         self._poll(timeout_s)
         failpoint("polled")
@@ -109,6 +114,7 @@ class Learner:
             self._publisher.publish(
                 self._streams, time.monotonic() - started if taken else None, final=self.done
             )
+        self._between_steps = True
         return taken
 
     def _poll(self, timeout_s: float) -> None:
@@ -179,8 +185,11 @@ class Learner:
             self._writer.append(self._topics.predictions, stream.lane.partitions[0], [summary])
 
     def close(self) -> None:
-        """Commit what was learned since the last commit, and release."""
-        if self._since_commit and not self.done:
+        """Commit what was learned since the last commit, and release.
+
+        After a step that failed half-way nothing is committed: a restart repeats it from the checkpoint.
+        """
+        if self._since_commit and self._between_steps and not self.done:
             self.commit()
         self._reader.close()
         self._writer.close()
