@@ -11,12 +11,12 @@ import difflib
 import json
 import math
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -79,7 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # What is replayed
     dataset: Annotated[str | None, _is("data set to replay (`engram data list`)")] = None
     data_dir: Annotated[str | None, _is("folder that holds the data sets")] = None
-    min_rating: Annotated[float, _is("leave out ratings below this, before the log")] = 0.0
+    min_rating: Annotated[float | None, _is("leave out ratings below this, before the log")] = None
     tie_order: Annotated[
         Literal["hash", "file"], _is("order of equal event times: by hash, or as in the file")
     ] = "hash"
@@ -89,7 +89,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     from_time: Annotated[Time | None, _is("leave out events before this time (ISO 8601, UTC)")] = None
     to_time: Annotated[Time | None, _is("leave out events at or after this time (ISO 8601, UTC)")] = None
     pack: Annotated[int, Meta(ge=1, le=4096, description="events packed in a message on replay")] = 256
-    seed: Annotated[int, Meta(ge=0, lt=2**63, description="seed of everything that is drawn")] = 0
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1, description="seed of everything that is drawn")] = 0
 
     # The learner
     models: Annotated[tuple[str, ...], _is("model to learn, repeatable; all when none is named")] = ()
@@ -99,6 +99,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     clock: Annotated[Literal["event_count", "event_time"], _is("the clock that memories decay on")] = (
         "event_count"
     )
+    merge: Annotated[
+        bool, _is("merge all partitions by event time (a replay), or learn each as it arrives (live)")
+    ] = True
     batch_size: Annotated[int, Meta(ge=1, le=1_000_000, description="events a poll")] = 4096
     checkpoint_dir: Annotated[str, _is("folder of the checkpoints")] = "checkpoints"
     checkpoint_every_events: Annotated[Count, _is("events between checkpoints")] = 100_000
@@ -112,6 +115,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # Every process
     metrics_port: Annotated[Port | None, _is("port of the Prometheus metrics (0: any free one)")] = None
+    metrics_address: Annotated[str, _is("address that the metrics listen on; 0.0.0.0 in a container")] = (
+        "127.0.0.1"
+    )
 
 
 FIELDS: dict[str, msgspec.structs.FieldInfo] = {
@@ -138,13 +144,13 @@ def load(
     for name, value in _read_file(config).items():
         take(name, value, f"file {config or DEFAULT_FILE}")
     for variable, text in environment.items():
-        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in OTHER_VARIABLES:
+        if text and variable.startswith(ENVIRONMENT_PREFIX) and variable not in OTHER_VARIABLES:
             name = variable[len(ENVIRONMENT_PREFIX) :].lower()
             parts = [part.strip() for part in text.split(",") if part.strip()]
             take(name, parts if name == "models" else text, f"environment variable {variable}", lax=True)
     for name, value in flags.items():
         if value is not None:
-            take(name, value, f"flag {flag_name(name)}")
+            take(name, value, f"flag {flag_name(name)}", lax=True)
     settings = Settings(**values)
     if settings.rating_min >= settings.rating_max:
         raise SettingsError(
@@ -161,6 +167,30 @@ def description(name: str) -> str:
     """What the setting `name` means, in one line."""
     info = FIELDS[name].type
     return str(info.__metadata__[0].description)
+
+
+def load_saved(path: Path) -> Settings:
+    """Read what `to_toml` wrote, with secrets from the environment and nothing else from there.
+
+    Raises `SettingsError`.
+    """
+    variables = [variable_name(name) for name in SECRETS]
+    return load({}, path, {name: os.environ[name] for name in variables if name in os.environ})
+
+
+def kind_of(name: str) -> Any:
+    """The type of the setting `name` where it is given: int, float, bool, str, a tuple or a Literal."""
+    kind: Any = FIELDS[name].type
+    while get_origin(kind) in {Annotated, Union, UnionType}:
+        # Annotated[kind, Meta] and kind | None both have the kind first.
+        kind = get_args(kind)[0]
+    return kind
+
+
+def choices_of(name: str) -> tuple[str, ...]:
+    """The values that the setting `name` can take, () where they are not a few words."""
+    kind = kind_of(name)
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def describe(settings: Settings, *, changed_only: bool = False) -> str:
@@ -274,10 +304,8 @@ def _convert(name: str, value: object, origin: str, *, lax: bool) -> Any:
 
 def _expected(name: str, message: str) -> str:
     """What a field takes, in words: msgspec's own message does not list choices and shows patterns raw."""
-    annotated = str(FIELDS[name].type)
-    choices = re.search(r"Literal\[(.*?)\]", annotated)
-    if choices:
-        return f"expected one of {choices[1]}"
+    if choices := choices_of(name):
+        return f"expected one of {', '.join(choices)}"
     if "matching regex" in message:
         return f"expected {_PATTERNS[name]}"
     return message[:1].lower() + message[1:].replace("`", "")

@@ -1,0 +1,86 @@
+"""From settings to the parts of a run; every command and the tests build them here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from consumers.lane import LaneConfig
+from consumers.learner import Learner, LearnerConfig
+from consumers.metrics import LearnerMetrics
+from engram.settings import Settings, kafka_security
+from eventlog.decode import Limits
+from eventlog.errors import SettingsError
+from eventlog.log import Log
+from eventlog.topics import Topics
+from online_models.registry import DEFAULT_MODELS
+
+
+def open_log(settings: Settings) -> Log:
+    """Open the log that the settings name.
+
+    Raises `SettingsError` when Kafka's address is missing, `BrokerError` when no broker answers there, `LogError`
+    when the embedded log's file is no log.
+    """
+    if settings.log == "embedded":
+        from eventlog.sqlite_log import SqliteLog
+
+        path = Path(settings.log_path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return SqliteLog(path)
+    if settings.kafka is None:
+        raise SettingsError(
+            "log is 'kafka' and there is no address, expected --bootstrap HOST:PORT or ENGRAM_KAFKA; "
+            "`engram kafka up` starts a broker on this machine"
+        )
+    from eventlog.kafka_log import KafkaLog
+
+    return KafkaLog(settings.kafka, **kafka_security(settings))
+
+
+def create_topics(log: Log, topics: Topics, partitions: int) -> None:
+    """Create what is missing; a lane's predictions are in the partition of the same number.
+
+    Raises `LogError` when the ratings topic exists with another number of partitions.
+    """
+    log.create_topic(topics.ratings, partitions)
+    log.create_topic(topics.predictions, partitions)
+    log.create_topic(topics.dead_letters, 1)
+    log.create_topic(topics.items, 1, compacted=True)
+    log.create_topic(topics.users, 1, compacted=True)
+
+
+def lane_config(settings: Settings) -> LaneConfig:
+    """What makes the models' state."""
+    return LaneConfig(
+        models=settings.models or DEFAULT_MODELS,
+        configs={},
+        clock=settings.clock,
+        seed=settings.seed,
+        ties_against=settings.ties == "against",
+    )
+
+
+def build_learner(
+    settings: Settings,
+    log: Log,
+    topics: Topics,
+    registry: CollectorRegistry | None = None,
+    *,
+    until_end: bool,
+) -> Learner:
+    """Make the learner, from its newest checkpoint where there is one."""
+    config = LearnerConfig(
+        lane=lane_config(settings),
+        merge=settings.merge,
+        batch_size=settings.batch_size,
+        checkpoint_every_events=settings.checkpoint_every_events,
+        checkpoint_every_s=settings.checkpoint_every_s,
+        stop_at_end=until_end,
+        limits=Limits(
+            settings.rating_min, settings.rating_max, settings.max_future_s, settings.max_message_bytes
+        ),
+    )
+    metrics = LearnerMetrics(registry) if registry is not None else None
+    return Learner(log, topics, config, Path(settings.checkpoint_dir), metrics)

@@ -1,0 +1,103 @@
+"""The processes of a deployment as commands: `engram learn` and `engram evaluate` (`engram produce` is beside).
+
+SIGTERM and SIGINT end them cleanly: what was done is made durable, and the exit code is 0.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from prometheus_client import CollectorRegistry
+
+from consumers.checkpoint import CheckpointStore
+from consumers.evaluator import Evaluator
+from consumers.metrics import EvaluatorMetrics, MetricsServer
+from engram import options
+from engram.children import StopRequest, say
+from engram.options import settings_command
+from engram.parts import build_learner, create_topics, lane_config, open_log
+from engram.recompute import recompute
+from engram.settings import Settings, describe
+from engram.warm import warm_up_learner
+from eventlog.errors import SettingsError
+from eventlog.topics import Topics
+
+_METRICS = ("metrics_port", "metrics_address")
+
+UntilEnd = Annotated[
+    bool,
+    typer.Option("--until-end", help="End when every announced source has ended; else run until stopped."),
+]
+# Hidden: for `engram replay`, whose children shall not outlive it.
+WithParent = Annotated[bool, typer.Option("--with-parent", hidden=True)]
+RunOption = Annotated[
+    Path | None,
+    typer.Option("--run", help="Folder of a finished run: recompute its figures and compare."),
+]
+Watch = Annotated[bool, typer.Option("--watch", help="Evaluate what the learner publishes, until stopped.")]
+
+
+def start_service(settings: Settings) -> None:
+    """Log to standard error, first of all the settings."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("kafka").setLevel(logging.WARNING)
+    logging.getLogger(__name__).info("settings:\n%s", describe(settings))
+
+
+@settings_command(*options.LOG, *options.LEARNING, "merge", "partitions", "seed", "checkpoint_dir", *_METRICS)
+def learn(settings: Settings, until_end: UntilEnd = False, with_parent: WithParent = False) -> None:
+    """Test, then learn, every event of the ratings topic; publish predictions; keep checkpoints."""
+    start_service(settings)
+    stop = StopRequest(with_parent=with_parent)
+    config = lane_config(settings)
+    warm_up_learner(config, settings.partitions)
+    topics = Topics.with_prefix(settings.topic_prefix)
+    registry = CollectorRegistry()
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(open_log(settings))
+        create_topics(log, topics, settings.partitions)
+        learner = build_learner(settings, log, topics, registry, until_end=until_end)
+        say(ready=True, metrics_port=_serve(stack, registry, settings))
+        while not stop and not learner.done:
+            learner.step(0.2)
+        learner.close()
+
+
+@settings_command(*options.LOG, "partitions", "checkpoint_dir", *_METRICS)
+def evaluate(
+    settings: Settings, run: RunOption = None, watch: Watch = False, with_parent: WithParent = False
+) -> None:
+    """Turn predictions into figures: of a finished run again (--run), or live as a service (--watch)."""
+    if (run is not None) == watch:
+        raise SettingsError("expected one of --run DIR and --watch")
+    if run is not None:
+        recompute(run)
+        return
+    start_service(settings)
+    stop = StopRequest(with_parent=with_parent)
+    topics = Topics.with_prefix(settings.topic_prefix)
+    registry = CollectorRegistry()
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(open_log(settings))
+        create_topics(log, topics, settings.partitions)
+        store = CheckpointStore(Path(settings.checkpoint_dir) / "evaluator")
+        metrics = EvaluatorMetrics(registry)
+        evaluator = stack.enter_context(
+            Evaluator(log, topics.predictions, lanes=(), store=store, metrics=metrics)
+        )
+        say(ready=True, metrics_port=_serve(stack, registry, settings))
+        while not stop:
+            evaluator.step(0.2)
+        evaluator.checkpoint()
+
+
+def _serve(stack: contextlib.ExitStack, registry: CollectorRegistry, settings: Settings) -> int | None:
+    """Serve metrics where a port is set; return the port."""
+    if settings.metrics_port is None:
+        return None
+    server = MetricsServer(registry, settings.metrics_port, settings.metrics_address)
+    return stack.enter_context(server).port

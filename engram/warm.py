@@ -1,0 +1,84 @@
+"""Compile kernels, or load them from their cache, before the first event is timed or waited for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from consumers.intake import Intake
+from consumers.lane import Lane, LaneConfig
+from evaluation.prequential import PrequentialRanking
+from eventlog.codec import encode_pack
+from eventlog.controls import Control, ControlKind
+from eventlog.decode import Limits, decode
+from eventlog.events import EventBatch
+from eventlog.log import Record, RecordBatch
+from eventlog.partitioner import partition_of
+
+_USER = "u"
+_SOURCE = "warm"
+
+
+def warm_up_learner(config: LaneConfig, partitions: int) -> None:
+    """Take a few events through decoding, the merge and every model, and forget them.
+
+    Twice, for arrays over a message's bytes and arrays joined from several messages differ in type.
+    """
+    numbers = tuple(range(partitions))
+    lane, intake = Lane(0, numbers, partitions, config), Intake(numbers)
+    start = Control(control=ControlKind.START, source_id=_SOURCE, total_events=6)
+    end = Control(control=ControlKind.END, source_id=_SOURCE)
+    home = partition_of(_USER, partitions)
+    for number in numbers:
+        intake.offer(number, decode(_batch(number, [start.to_record()]), Limits(), partitions))
+    packs = [encode_pack(_events().take(rows)) for rows in (slice(0, 2), slice(2, 4), slice(4, 6))]
+    for records in (packs[:1], packs[1:], [end.to_record()]):
+        intake.offer(home, decode(_batch(home, records), Limits(), partitions))
+        for number in numbers:
+            if number != home and records[0] is not packs[0]:
+                intake.offer(number, decode(_batch(number, [end.to_record()]), Limits(), partitions))
+        while (taken := intake.take(4)) is not None:
+            lane.test_then_learn(taken.events)
+    lane.arrays()
+
+
+def warm_up_evaluator() -> None:
+    """Take a few ranks through the measures, and forget them."""
+    state = PrequentialRanking(["model"])
+    no = np.zeros(2, bool)
+    # As they come off the wire: arrays over bytes.
+    ranks = np.frombuffer(np.array([1, 2], np.int32).tobytes(), np.int32)
+    state.update({"model": ranks}, repeat=no, new_item=no, new_user=no, total_events=2)
+
+
+def _batch(partition: int, records: list[Record]) -> RecordBatch:
+    n = len(records)
+    return RecordBatch(
+        topic=_SOURCE,
+        partition=partition,
+        offsets=np.arange(n),
+        append_time_ms=np.zeros(n, np.int64),
+        keys=[None] * n,
+        values=[record.value for record in records],
+        headers=[record.headers for record in records],
+        next_offset=n,
+    )
+
+
+def _events() -> EventBatch:
+    """Six events of one user and three items, one of them a repeat."""
+    n = 6
+    return EventBatch(
+        sources=(_SOURCE,),
+        users=np.full(n, _USER.encode(), "S1"),
+        items=np.array([b"a", b"b", b"c", b"a", b"d", b"e"]),
+        ratings=np.ones(n),
+        event_time_ms=np.arange(n),
+        kinds=np.zeros(n, np.uint8),
+        source_index=np.zeros(n, np.int32),
+        source_seq=np.arange(n),
+        key_hash=np.zeros(n, np.uint64),
+        partition=np.zeros(n, np.int32),
+        offset=np.zeros(n, np.int64),
+        index=np.arange(n, dtype=np.int32),
+        append_time_ms=np.zeros(n, np.int64),
+    )
