@@ -66,6 +66,7 @@ _FIELDS = frozenset(WireEvent.__struct_fields__)
 _event_decoder = msgspec.json.Decoder(WireEvent)
 _any_decoder = msgspec.json.Decoder()
 _pack_decoder = msgspec.msgpack.Decoder(Pack)
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _encode_json = msgspec.json.Encoder().encode
 
 
@@ -95,7 +96,7 @@ def decode_wire(value: bytes | None) -> WireEvent:
         raise EventError(Reason.UNDECODABLE, "message has no value, expected a JSON object or a pack")
     try:
         event = _event_decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNDECODABLE as error:
         raise _explain(value, error) from None
     if event.v != SCHEMA_VERSION:
         raise EventError(Reason.UNKNOWN_VERSION, f"v is {event.v}, expected {SCHEMA_VERSION}")
@@ -106,12 +107,12 @@ def _explain(value: bytes, error: Exception) -> EventError:
     """Turn a decoder's error into a reason: a newer version is said before its unknown structure."""
     text = str(error)
     if not isinstance(error, msgspec.ValidationError):
-        # A number beyond float64 is well-formed JSON: it fails for its value.
-        if "out of range" in text.lower():
-            return EventError(Reason.RATING_NOT_FINITE, text)
         return EventError(Reason.UNDECODABLE, f"not JSON: {text}")
+    # A number beyond float64 is well-formed JSON: it fails for its value.
+    if "out of range" in text and "$.rating" in text:
+        return EventError(Reason.RATING_NOT_FINITE, text)
     version = 1
-    with contextlib.suppress(msgspec.DecodeError, AttributeError):
+    with contextlib.suppress(AttributeError, *_UNDECODABLE):
         version = _any_decoder.decode(value).get("v", 1)
     if isinstance(version, int) and version > SCHEMA_VERSION:
         return EventError(Reason.UNKNOWN_VERSION, f"v is {version}, expected {SCHEMA_VERSION}")
@@ -127,7 +128,11 @@ def decode_event(value: bytes) -> RatingEvent:
     wire = decode_wire(value)
     if wire.kind not in KIND_OF_NAME:
         raise EventError(Reason.UNKNOWN_KIND, f"kind is {wire.kind!r}, expected one of {list(KIND_OF_NAME)}")
-    extra = {name: field for name, field in _any_decoder.decode(value).items() if name not in _FIELDS}
+    try:
+        fields = _any_decoder.decode(value)
+    except _UNDECODABLE as error:
+        raise EventError(Reason.UNDECODABLE, f"an unknown field: {error}") from None
+    extra = {name: field for name, field in fields.items() if name not in _FIELDS}
     return RatingEvent(
         user=wire.user,
         item=wire.item,
@@ -169,7 +174,7 @@ def decode_pack(value: bytes) -> Pack:
     except msgspec.ValidationError as error:
         reason = Reason.MISSING_FIELD if "missing required field" in str(error) else Reason.WRONG_TYPE
         raise EventError(reason, f"pack: {error}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNDECODABLE as error:
         raise EventError(Reason.UNDECODABLE, f"neither JSON nor a pack: {error}") from None
     if pack.v != SCHEMA_VERSION:
         raise EventError(Reason.UNKNOWN_VERSION, f"pack: v is {pack.v}, expected {SCHEMA_VERSION}")

@@ -46,4 +46,7 @@ _decoder = msgspec.json.Decoder(Control)
 
 def decode_control(value: bytes) -> Control:
     """Decode a value that starts with `PREFIX`. Raises `msgspec.DecodeError`."""
-    return _decoder.decode(value)
+    try:
+        return _decoder.decode(value)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None

@@ -13,7 +13,7 @@ from kafka import errors as kafka_errors
 
 from eventlog.errors import LogError, OffsetGoneError
 from eventlog.kafka_errors import broker_errors
-from eventlog.log import Bounds, RecordBatch
+from eventlog.log import Bounds, Headers, RecordBatch
 
 FETCH_BYTES = 8 << 20
 EXISTENCE_CHECK_S = 5.0
@@ -128,7 +128,7 @@ class KafkaReader:
             np.array(columns[4], np.int64),
             list(columns[6]),
             list(columns[7]),
-            [tuple(headers) if headers else () for headers in columns[8]],
+            [_headers(headers) if headers else () for headers in columns[8]],
             self.position(place.partition),
         )
 
@@ -144,3 +144,8 @@ class KafkaReader:
         if time.monotonic() - self._existence_checked_s >= EXISTENCE_CHECK_S:
             self._existence_checked_s = time.monotonic()
             self._bounds(self._topic)
+
+
+def _headers(headers: list[tuple[str, bytes | None]]) -> Headers:
+    """Other clients may send a header without a value."""
+    return tuple((name, value or b"") for name, value in headers)

@@ -27,19 +27,10 @@ class KafkaWriter:
 
     def __init__(self, bootstrap: str, client: dict[str, Any], partition_count: Callable[[str], int]) -> None:
         self._bootstrap = bootstrap
+        self._client = client
         self._partition_count = partition_count
-        with broker_errors(bootstrap, "opening a writer"):
-            self._producer = KafkaProducer(
-                bootstrap_servers=bootstrap.split(","),
-                enable_idempotence=True,
-                acks="all",
-                linger_ms=50,
-                batch_size=256 << 10,
-                max_request_size=MAX_REQUEST_BYTES,
-                allow_auto_create_topics=False,
-                metrics_enabled=False,
-                **client,
-            )
+        self._producer: Any = None
+        self._open_producer()
         self._partitions: dict[str, int] = {}
         self._futures: deque[Any] = deque()
         self._bytes = 0
@@ -54,6 +45,7 @@ class KafkaWriter:
         if not 0 <= partition < partitions:
             raise LogError(f"topic {topic}: partition is {partition}, expected 0 to {partitions - 1}")
         taken = list(records)
+        self._open_producer()
         send, futures = self._producer.send, self._futures
         with broker_errors(self._bootstrap, f"appending to {topic}"):
             for key, value, headers in taken:
@@ -64,12 +56,14 @@ class KafkaWriter:
 
     def flush(self) -> dict[tuple[str, int], int]:
         """Wait for every acknowledgement; raises the first failure."""
-        with broker_errors(self._bootstrap, "flushing"):
-            self._producer.flush()
-            self._settle(len(self._futures))
+        if self._producer is not None:
+            with broker_errors(self._bootstrap, "flushing"):
+                self._producer.flush()
+                self._settle(len(self._futures))
         acknowledged, self._acknowledged = self._acknowledged, {}
         failure, self._failure = self._failure, None
         if failure:
+            self._close_producer()
             raise failure
         return acknowledged
 
@@ -78,8 +72,7 @@ class KafkaWriter:
         try:
             self.flush()
         finally:
-            with broker_errors(self._bootstrap, "closing a writer"):
-                self._producer.close(timeout=5)
+            self._close_producer()
 
     def __enter__(self) -> Self:
         return self
@@ -91,6 +84,29 @@ class KafkaWriter:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _open_producer(self) -> None:
+        """Open a producer where there is none: after a failure the client's own refuses everything."""
+        if self._producer is not None:
+            return
+        with broker_errors(self._bootstrap, "opening a writer"):
+            self._producer = KafkaProducer(
+                bootstrap_servers=self._bootstrap.split(","),
+                enable_idempotence=True,
+                acks="all",
+                linger_ms=50,
+                batch_size=256 << 10,
+                max_request_size=MAX_REQUEST_BYTES,
+                allow_auto_create_topics=False,
+                metrics_enabled=False,
+                **self._client,
+            )
+
+    def _close_producer(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with broker_errors(self._bootstrap, "closing a writer"):
+                producer.close(timeout=5)
 
     def _settle(self, count: int) -> None:
         """Wait for the oldest `count` records and note their offsets, or the first failure."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from eventlog.errors import SettingsError
 from eventlog.log import Log
 
-_ADDRESS = re.compile(r"[^\s:,]+:\d{1,5}")
+_ADDRESS = re.compile(r"([^\s:,/]+|\[[0-9a-fA-F:]+\]):\d{1,5}")
 
 
 def open_log(spec: str) -> Log:
@@ -20,7 +21,7 @@ def open_log(spec: str) -> Log:
     if kind == "embedded" and place:
         from eventlog.sqlite_log import SqliteLog
 
-        return SqliteLog(place)
+        return SqliteLog(Path(place).expanduser())
     if kind == "kafka" and all(_ADDRESS.fullmatch(address) for address in place.split(",")):
         # Imported here: the embedded log needs no Kafka client.
         from eventlog.kafka_log import KafkaLog
