@@ -155,9 +155,8 @@ class CheckpointStore:
         data = np.ascontiguousarray(array)
         digest = _sha256(data)
         if digest not in self._durable:
-            path = self._objects / digest
-            if not path.exists():
-                _write_durably(path, data)
+            # Also where a file of this name exists: its bytes may be why an earlier checkpoint was skipped.
+            _write_durably(self._objects / digest, data)
             self._durable.add(digest)
         return _ArrayEntry(data.dtype.str, data.shape, digest)
 
@@ -190,6 +189,8 @@ class CheckpointStore:
             raise CheckpointCorruptError(f"array {name}: {error}") from error
 
     def _prune(self) -> None:
+        for interrupted in self.directory.glob("*.part"):
+            interrupted.unlink(missing_ok=True)
         versions = self.versions()
         for version in versions[: -self._keep]:
             self._manifest_path(version).unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, Self
 import msgspec
 
 from consumers.checkpoint import CheckpointStore
+from consumers.failpoints import failpoint
 from consumers.metrics import EvaluatorMetrics
 from consumers.predictions import (
     NEW_ITEM,
@@ -109,6 +110,7 @@ class Evaluator:
         batches = self._reader.poll(BLOCKS_A_POLL, timeout_s)
         for batch in batches:
             self._take_batch(batch)
+        failpoint("evaluated")
         # (2) publish
         if self._metrics is not None and (
             self.done or time.monotonic() - self._published_at_s >= PUBLISH_INTERVAL_S

@@ -18,6 +18,7 @@ NAMES = (
     "checkpoint_manifest",
     "checkpointed",
     "offsets_committed",
+    "evaluated",
 )
 
 _name, _, _count = os.environ.get("ENGRAM_FAILPOINT", "").partition(":")
@@ -32,7 +33,7 @@ def failpoint(name: str) -> None:
 
 def arm(name: str, count: int) -> None:
     """Arm `name` in this process, to strike at its count-th passage. Raises `ValueError` for an unknown name."""
-    global _name, _left  # noqa: PLW0603
+    global _name, _left
     if name not in NAMES:
         raise ValueError(f"failpoint is {name!r}, expected one of {NAMES}")
     _name, _left = name, count

@@ -2,6 +2,8 @@
 
 A lane reads one partition, or (on replay) all of them merged by (event time, source sequence): then an event
 leaves only when every partition has shown, by an event, a watermark or its end, that nothing earlier can follow.
+An event that is late within its own partition keeps its place there. Sources that follow one another are merged
+one after the other: a partition is in the era of as many sources as had ended when none was open.
 No time-outs: the order depends on what is in the log alone.
 
 A position is (offset, index): the next event of a partition to be taken, `index` inside a packed message.
@@ -22,10 +24,10 @@ from eventlog.decode import Decoded
 from eventlog.events import EventBatch
 
 Position = tuple[int, int]
-Moment = tuple[int, int]  # (event_time_ms, source_seq)
+Moment = tuple[int, int]  # (era * _ERA_MS + event_time_ms, source_seq), what the merge goes by
 
-_BEGIN: Moment = (-1, -1)
-_NEVER: Moment = (2**63 - 1, 2**63 - 1)
+_ERA_MS = 1 << 48  # above `MAX_EVENT_TIME_MS`
+_BEGIN: Moment = (0, -1)
 
 
 class Taken(NamedTuple):
@@ -37,35 +39,106 @@ class Taken(NamedTuple):
 
 @numba.njit(cache=True)
 def _running_max(
-    time_ms: NDArray[np.int64], seq: NDArray[np.int64], floor_time_ms: int, floor_seq: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Make moments non-decreasing: an event that is late within its own partition keeps its place there."""
-    out_time_ms, out_seq = np.empty_like(time_ms), np.empty_like(seq)
+    time_ms: NDArray[np.int64],
+    seq: NDArray[np.int64],
+    floor_time_ms: int,
+    floor_seq: int,
+    keys: NDArray[np.int64],
+) -> None:
+    """keys: int64[2, n], filled: the events' moments, made non-decreasing from the floor on, in the floor's era."""
+    era_ms = floor_time_ms - floor_time_ms % _ERA_MS
     for i in range(len(time_ms)):
-        if time_ms[i] > floor_time_ms or (time_ms[i] == floor_time_ms and seq[i] > floor_seq):
-            floor_time_ms, floor_seq = time_ms[i], seq[i]
-        out_time_ms[i], out_seq[i] = floor_time_ms, floor_seq
-    return out_time_ms, out_seq
+        moment_ms = era_ms + time_ms[i]
+        if moment_ms > floor_time_ms or (moment_ms == floor_time_ms and seq[i] > floor_seq):
+            floor_time_ms, floor_seq = moment_ms, seq[i]
+        keys[0, i], keys[1, i] = floor_time_ms, floor_seq
+
+
+class _Sources:
+    """Which sources are open on a partition, and which have ended: {source: offset of its END}."""
+
+    def __init__(self) -> None:
+        self.open: set[str] = set()
+        self.ended: dict[str, int] = {}
+
+    def obey(self, control: Control, offset: int) -> None:
+        """Take a START or an END."""
+        if control.control is ControlKind.START:
+            self.open.add(control.source_id)
+            self.ended.pop(control.source_id, None)
+        else:
+            self.open.discard(control.source_id)
+            self.ended[control.source_id] = offset
+
+
+class _Change(NamedTuple):
+    """A START or an END that was read, and the partition's frontier before it."""
+
+    offset: int
+    control: Control
+    frontier: Moment
 
 
 class _Partition:
-    """What has been read of one partition and not yet taken."""
+    """What has been read of one partition and not yet taken.
+
+    frontier: no event that is still to be read has a smaller key. passed: the sources as of the position, behind
+    which the changes lie that were read since.
+    """
 
     def __init__(self) -> None:
         self.events = EventBatch.empty()
-        self.time_ms = np.zeros(0, np.int64)  # keys of the merge, see `_running_max`
-        self.seq = np.zeros(0, np.int64)
+        self.keys = np.zeros((2, 0), np.int64)  # of `events`, see `_running_max`
         self.frontier: Moment = _BEGIN
-        self.floor: Moment = _BEGIN  # key of the last event taken
         self.rejects: list[DeadLetter] = []
         self.next_offset = 0
         self.skip_before: Position = (0, 0)
-        self.open: set[str] = set()
-        self.ended: dict[str, int] = {}  # {source: offset of its END}
+        self.sources = _Sources()
+        self.passed = _Sources()
+        self.changes: list[_Change] = []
 
-    def count_until(self, bound: Moment) -> int:
-        """How many buffered events have keys at or below `bound`."""
-        below = (self.time_ms < bound[0]) | ((self.time_ms == bound[0]) & (self.seq <= bound[1]))
+    def add(self, decoded: Decoded, events: EventBatch) -> None:
+        """Buffer events under their keys; each control record acts on the events behind it."""
+        keys = np.empty((2, len(events)), np.int64)
+        first = 0
+        for offset, control in decoded.controls:
+            last = int(np.searchsorted(events.offset, offset))
+            self._add_keys(events, keys, first, last)
+            self.obey(control, offset)
+            first = last
+        self._add_keys(events, keys, first, len(events))
+        self.events = EventBatch.concat([self.events, events])
+        self.keys = np.concatenate([self.keys, keys], axis=1)
+
+    def _add_keys(self, events: EventBatch, keys: NDArray[np.int64], first: int, last: int) -> None:
+        if last > first:
+            part = slice(first, last)
+            _running_max(events.event_time_ms[part], events.source_seq[part], *self.frontier, keys[:, part])
+            self.frontier = (int(keys[0, last - 1]), int(keys[1, last - 1]))
+
+    def obey(self, control: Control, offset: int) -> None:
+        """Take a control record."""
+        if control.control is ControlKind.WATERMARK:
+            era_ms = self.frontier[0] - self.frontier[0] % _ERA_MS
+            self.frontier = max(self.frontier, (era_ms + control.event_time_ms, control.source_seq + 1))
+            return
+        self.changes.append(_Change(offset, control, self.frontier))
+        self.sources.obey(control, offset)
+        if control.control is ControlKind.END and not self.sources.open:
+            self.frontier = max(self.frontier, (len(self.sources.ended) * _ERA_MS, -1))
+
+    def pass_changes(self, position: Position) -> None:
+        """Move `passed` on to `position`."""
+        while self.changes and (self.changes[0].offset, 0) < position:
+            change = self.changes.pop(0)
+            self.passed.obey(change.control, change.offset)
+
+    def count_until(self, bound: Moment, *, inclusive: bool) -> int:
+        """How many buffered events have keys below `bound`, or at it."""
+        time_ms, seq = self.keys
+        below = (time_ms < bound[0]) | ((time_ms == bound[0]) & (seq < bound[1]))
+        if inclusive:
+            below |= (time_ms == bound[0]) & (seq == bound[1])
         return int(below.sum())
 
 
@@ -95,87 +168,73 @@ class Intake:
         self.accepted += accepted
         state.next_offset = decoded.next_offset
         state.rejects.extend(rejects)
+        for _, control in decoded.controls:
+            if control.control is ControlKind.START:
+                self.totals[control.source_id] = control.total_events
         if len(self._partitions) == 1:
             self._ready = EventBatch.concat([self._ready.take(slice(self._ready_at, None)), events])
             self._ready_at = 0
-        elif len(events):
-            time_ms, seq = _running_max(events.event_time_ms, events.source_seq, *state.frontier)
-            state.events = EventBatch.concat([state.events, events])
-            state.time_ms = np.concatenate([state.time_ms, time_ms])
-            state.seq = np.concatenate([state.seq, seq])
-            state.frontier = (int(time_ms[-1]), int(seq[-1]))
-        for offset, control in decoded.controls:
-            self._obey(state, control, offset)
-        if len(self._partitions) > 1:
+            for offset, control in decoded.controls:
+                state.obey(control, offset)
+        else:
+            state.add(decoded, events)
             self._merge()
-
-    def _obey(self, state: _Partition, control: Control, offset: int) -> None:
-        source = control.source_id
-        match control.control:
-            case ControlKind.START:
-                state.open.add(source)
-                state.ended.pop(source, None)
-                self.totals[source] = control.total_events
-            case ControlKind.WATERMARK:
-                state.frontier = max(state.frontier, (control.event_time_ms, control.source_seq))
-            case ControlKind.END:
-                state.open.discard(source)
-                state.ended[source] = offset
-                if not state.open:
-                    state.frontier = _NEVER
 
     def _merge(self) -> None:
         """Move to `ready` what no partition can precede any more."""
         states = list(self._partitions.values())
         bound = min(state.frontier for state in states)
-        parts, times, seqs = [], [], []
-        for state in states:
-            count = state.count_until(bound)
+        # Of equal keys, those of the first partition go first, and this one can still bring more of them.
+        holder = [state.frontier for state in states].index(bound)
+        over = self._all_ended
+        parts, keys = [], []
+        for number, state in enumerate(states):
+            count = len(state.events) if over else state.count_until(bound, inclusive=number <= holder)
             if not count:
                 continue
             parts.append(state.events.take(slice(0, count)))
-            times.append(state.time_ms[:count])
-            seqs.append(state.seq[:count])
-            state.events = state.events.take(slice(count, None))
-            state.time_ms, state.seq = state.time_ms[count:], state.seq[count:]
+            keys.append(state.keys[:, :count])
+            state.events, state.keys = state.events.take(slice(count, None)), state.keys[:, count:]
         if parts:
-            # Stable: equal keys stay in order of their partition.
-            keys = np.stack([np.concatenate(times), np.concatenate(seqs)])
-            order = np.lexsort((keys[1], keys[0]))
-            merged = EventBatch.concat(parts).take(order)
+            moments = np.concatenate(keys, axis=1)
+            order = np.lexsort((moments[1], moments[0]))  # stable
             rest = self._ready.take(slice(self._ready_at, None))
-            rest_keys = self._ready_keys[:, self._ready_at :]
-            self._ready, self._ready_at = EventBatch.concat([rest, merged]), 0
-            self._ready_keys = np.concatenate([rest_keys, keys[:, order]], axis=1)
+            self._ready_keys = np.concatenate(
+                [self._ready_keys[:, self._ready_at :], moments[:, order]], axis=1
+            )
+            self._ready, self._ready_at = EventBatch.concat([rest, EventBatch.concat(parts).take(order)]), 0
 
     def take(self, max_events: int) -> Taken | None:
         """Return the next events in order, at most `max_events`; None when nothing can be taken yet."""
         events = self._ready.take(slice(self._ready_at, self._ready_at + max_events))
-        for partition, state in self._partitions.items() if len(self._partitions) > 1 else ():
-            mine = np.flatnonzero(events.partition == partition)
-            if len(mine):
-                time_ms, seq = self._ready_keys[:, self._ready_at + mine[-1]].tolist()
-                state.floor = (time_ms, seq)
         self._ready_at += len(events)
         rejects: list[DeadLetter] = []
         for partition, state in self._partitions.items():
             if state.rejects:
-                reached = self.position(partition)
-                passed = [one for one in state.rejects if (one.offset, max(one.index, 0)) < reached]
+                reached, _ = self._next_event(partition)
+                passed = [one for one in state.rejects if _position_of(one) < reached]
                 state.rejects = state.rejects[len(passed) :]
                 rejects.extend(passed)
         return Taken(events, rejects) if len(events) or rejects else None
 
-    def position(self, partition: int) -> Position:
-        """The next event of `partition` to be taken."""
+    def _next_event(self, partition: int) -> tuple[Position, Moment]:
+        """Where the next event of `partition` to be taken stands, and its key: at least the frontier, if unread."""
         state = self._partitions[partition]
         ready = self._ready.partition[self._ready_at :] == partition
         if ready.any():
             at = self._ready_at + int(ready.argmax())
-            return int(self._ready.offset[at]), int(self._ready.index[at])
+            key = self._ready_keys[:, at].tolist() if len(self._partitions) > 1 else state.frontier
+            return (int(self._ready.offset[at]), int(self._ready.index[at])), (key[0], key[1])
         if len(state.events):
-            return int(state.events.offset[0]), int(state.events.index[0])
-        return state.next_offset, 0
+            time_ms, seq = state.keys[:, 0].tolist()
+            return (int(state.events.offset[0]), int(state.events.index[0])), (time_ms, seq)
+        return (state.next_offset, 0), state.frontier
+
+    def position(self, partition: int) -> Position:
+        """The next event of `partition` to be taken, good or bad."""
+        rejects = self._partitions[partition].rejects
+        following, _ = self._next_event(partition)
+        return min(following, _position_of(rejects[0])) if rejects else following
 
     @property
     def positions(self) -> dict[int, Position]:
@@ -204,9 +263,13 @@ class Intake:
     @property
     def ended(self) -> bool:
         """Whether a source was announced, all of them have ended on every partition, and nothing waits."""
+        return self._all_ended and not self.waiting
+
+    @property
+    def _all_ended(self) -> bool:
+        announced = self.totals.keys()
         states = self._partitions.values()
-        sources = set(self.totals)
-        return bool(sources) and not self.waiting and all(sources <= state.ended.keys() for state in states)
+        return bool(announced) and all(announced <= state.sources.ended.keys() for state in states)
 
     @property
     def total_events(self) -> int | None:
@@ -216,28 +279,24 @@ class Intake:
         return sum(known) if totals and len(known) == len(totals) else None
 
     def meta(self) -> dict[str, Any]:
-        """Positions, announced sources and the merge's frontier, for a checkpoint."""
+        """Positions, and the sources and the merge's frontiers as of them, for a checkpoint."""
+        positions = self.positions
+        for partition, state in self._partitions.items():
+            state.pass_changes(positions[partition])
         return {
-            "positions": {str(p): list(self.position(p)) for p in self._partitions},
-            "frontiers": {str(p): list(self._frontier_at_position(p)) for p in self._partitions},
-            "open": {str(p): sorted(state.open) for p, state in self._partitions.items()},
-            "ended": {str(p): self._ended_before_position(p) for p in self._partitions},
+            "positions": {str(p): list(position) for p, position in positions.items()},
+            "frontiers": {str(p): list(self._frontier_at_position(p)) for p in positions},
+            "open": {str(p): sorted(state.passed.open) for p, state in self._partitions.items()},
+            "ended": {str(p): dict(state.passed.ended) for p, state in self._partitions.items()},
             "totals": self.totals,
             "accepted": self.accepted - self.waiting,
         }
 
     def _frontier_at_position(self, partition: int) -> Moment:
-        """The frontier as it was before the events and controls that will be read again."""
-        state = self._partitions[partition]
-        if self.position(partition) == (state.next_offset, 0):
-            return state.frontier
-        return state.floor
-
-    def _ended_before_position(self, partition: int) -> dict[str, int]:
-        """Ends that will not be read again."""
-        reached = self.position(partition)
-        ended = self._partitions[partition].ended
-        return {source: offset for source, offset in ended.items() if (offset, 0) < reached}
+        """The frontier that what will be read again must find, so that it gets the same keys."""
+        following, frontier = self._next_event(partition)
+        changes = self._partitions[partition].changes
+        return changes[0].frontier if changes and (changes[0].offset, 0) < following else frontier
 
     def restore(self, meta: Mapping[str, Any]) -> None:
         """Become what `meta` describes; reading must go on at the positions' offsets."""
@@ -246,11 +305,16 @@ class Intake:
             state.next_offset = offset
             state.skip_before = (offset, index)
             time_ms, seq = meta["frontiers"][key]
-            state.frontier = state.floor = (time_ms, seq)
-            state.open = set(meta["open"][key])
-            state.ended = dict(meta["ended"][key])
+            state.frontier = (time_ms, seq)
+            for sources in (state.sources, state.passed):
+                sources.open = set(meta["open"][key])
+                sources.ended = dict(meta["ended"][key])
         self.totals = dict(meta["totals"])
         self.accepted = meta["accepted"]
+
+
+def _position_of(letter: DeadLetter) -> Position:
+    return letter.offset, max(letter.index, 0)
 
 
 def _skip(
@@ -259,6 +323,6 @@ def _skip(
     """Leave out what lies before a position: (events, rejects, how many events were left out)."""
     offset, index = before
     keep = (events.offset > offset) | ((events.offset == offset) & (events.index >= index))
-    late = [one for one in rejects if (one.offset, max(one.index, 0)) >= before]
+    late = [one for one in rejects if _position_of(one) >= before]
     skipped = int((~keep).sum()) + sum(one.events for one in rejects) - sum(one.events for one in late)
     return events.take(keep), late, skipped

@@ -80,6 +80,7 @@ class Lane:
         self.models = config.build()
         self.sequences = Sequences(topic_partitions)
         self.learned = 0
+        self._timed_events = 0  # learned by this process: what `kernel_seconds` is the time of
         self.repeats = 0
         self.duplicates = 0
         self.dead_lettered: dict[str, int] = {}
@@ -114,6 +115,7 @@ class Lane:
             ranks=ranks,
         )
         self.learned += n
+        self._timed_events += n
         self.repeats += int(np.count_nonzero(interactions.flags & REPEAT))
         return block
 
@@ -160,6 +162,7 @@ class Lane:
         return LaneSummary(
             lane=self.number,
             events=self.learned,
+            timed_events=self._timed_events,
             partitions=self.partitions,
             last_seq=self.sequences.last,
             clock=self.clock,

@@ -28,6 +28,8 @@ __all__ = [
     "decode_prediction",
 ]
 
+SCHEMA_VERSION = 1
+
 
 class PredictionBlock(NamedTuple):
     """Predictions of n consecutive events of one lane.
@@ -51,7 +53,7 @@ class PredictionBlock(NamedTuple):
     def to_record(self) -> Record:
         """Encode for the predictions topic."""
         wire = _WireBlock(
-            v=1,
+            v=SCHEMA_VERSION,
             lane=self.lane,
             first_seq=self.first_seq,
             total_events=self.total_events,
@@ -92,12 +94,14 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
 class LaneSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Said once by a lane, after its last event.
 
-    events: learned, repeats included. last_seq: {source_id: last source_seq}. accounting: {term: events}.
+    events: learned, repeats included; timed_events: those of them that this process learned, whose kernel time is
+    `ModelSummary.seconds`. last_seq: {source_id: last source_seq}. accounting: {term: events}.
     seconds: wall-clock from the first poll with events to the summary, of this process alone.
     """
 
     lane: int
     events: int
+    timed_events: int
     partitions: tuple[int, ...]
     last_seq: dict[str, int]
     clock: dict[str, float | int | str]
@@ -107,7 +111,7 @@ class LaneSummary(msgspec.Struct, frozen=True, kw_only=True):
     items: int
     seconds: float
     versions: dict[str, str]
-    v: int = 1
+    v: int = SCHEMA_VERSION
 
     def to_record(self) -> Record:
         """Encode for the predictions topic."""
@@ -132,10 +136,16 @@ _summary_decoder = msgspec.json.Decoder(LaneSummary)
 
 
 def decode_prediction(value: bytes) -> PredictionBlock | LaneSummary:
-    """Decode a message of the predictions topic. Raises `msgspec.DecodeError`."""
+    """Decode a message of the predictions topic.
+
+    Raises `msgspec.DecodeError`, for a newer schema version too, and `ValueError` for a column of broken length.
+    """
     if value[:1] == b"{":
-        return _summary_decoder.decode(value)
+        summary = _summary_decoder.decode(value)
+        _check_version(summary.v)
+        return summary
     wire = _block_decoder.decode(value)
+    _check_version(wire.v)
     return PredictionBlock(
         lane=wire.lane,
         first_seq=wire.first_seq,
@@ -147,3 +157,8 @@ def decode_prediction(value: bytes) -> PredictionBlock | LaneSummary:
         flags=np.frombuffer(wire.flags, np.uint8),
         ranks={name: np.frombuffer(ranks, np.int32) for name, ranks in wire.ranks.items()},
     )
+
+
+def _check_version(version: int) -> None:
+    if version != SCHEMA_VERSION:
+        raise msgspec.ValidationError(f"v is {version}, expected {SCHEMA_VERSION}")

@@ -112,12 +112,13 @@ def build_result(
         "versions": {name: version for one in said for name, version in one.versions.items()},
         "seconds": run.seconds,
         "events_per_second": _rate(events, run.seconds),
-        "models": _models(states, said, events),
+        "models": _models(states, said),
     }
 
 
-def _models(states: Sequence[PrequentialRanking], said: Sequence[LaneSummary], events: int) -> dict[str, Any]:
+def _models(states: Sequence[PrequentialRanking], said: Sequence[LaneSummary]) -> dict[str, Any]:
     models = {}
+    timed = sum(summary.timed_events for summary in said)
     for name, spans in figures_of(states).items():
         parts = [summary.models[name] for summary in said]
         models[name] = {
@@ -125,7 +126,7 @@ def _models(states: Sequence[PrequentialRanking], said: Sequence[LaneSummary], e
             LAST_70: spans[LAST_70],
             "spans": {span: of for span, of in spans.items() if span not in {ALL, LAST_70}},
             "rating": None,
-            "events_per_second": _rate(events, sum(part.seconds for part in parts)),
+            "events_per_second": _rate(timed, sum(part.seconds for part in parts)),
             "state_bytes": sum(part.state_bytes for part in parts),
             "digests": {str(lane.lane): part.digest for lane, part in zip(said, parts, strict=True)},
             "config": parts[0].config,

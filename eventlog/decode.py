@@ -103,12 +103,11 @@ def decode(records: RecordBatch, limits: Limits, partitions: int = 1) -> Decoded
     for at, value in enumerate(records.values):
         if value is not None and value.startswith(PREFIX):
             try:
-                controls.append((offsets[at], decode_control(value)))
-                continue
-            except msgspec.DecodeError as error:
+                controls.append((offsets[at], _checked_control(value, limits)))
+            except EventError as error:
                 accepted += 1
-                reject(at, -1, Reason.UNDECODABLE, f"control record: {error}", value)
-                continue
+                reject(at, -1, error.reason, f"control record: {error.detail}", value)
+            continue
         declared = codec.events_in(records.headers[at]) if records.headers[at] else 1
         accepted += declared
         try:
@@ -145,6 +144,31 @@ def decode(records: RecordBatch, limits: Limits, partitions: int = 1) -> Decoded
     end_singles()
     rejects.sort(key=lambda letter: (letter.offset, letter.index))
     return Decoded(EventBatch.concat(parts), controls, rejects, accepted, records.next_offset)
+
+
+def _checked_control(value: bytes, limits: Limits) -> Control:
+    if len(value) > limits.max_message_bytes:
+        raise EventError(
+            Reason.MESSAGE_TOO_LARGE,
+            f"message has {len(value)} bytes, expected at most {limits.max_message_bytes}",
+        )
+    try:
+        control = decode_control(value)
+    except msgspec.DecodeError as error:
+        raise EventError(Reason.UNDECODABLE, str(error)) from None
+    if control.v != codec.SCHEMA_VERSION:
+        raise EventError(Reason.UNKNOWN_VERSION, f"v is {control.v}, expected {codec.SCHEMA_VERSION}")
+    _check_source(control.source_id)
+    if not 0 <= control.event_time_ms <= MAX_EVENT_TIME_MS:
+        raise EventError(
+            Reason.TIME_ABSURD,
+            f"event_time_ms is {control.event_time_ms}, expected 0 to {MAX_EVENT_TIME_MS}",
+        )
+    if not NO_SEQ <= control.source_seq < 2**63 - 1:
+        raise EventError(
+            Reason.IDENTITY_INVALID, f"source_seq is {control.source_seq}, expected -1 to 2^63 - 2"
+        )
+    return control
 
 
 def check_event(wire: codec.WireEvent, limits: Limits, append_time_ms: int) -> None:

@@ -137,7 +137,7 @@ class SynapseStore:
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Become what `arrays` describes."""
         n = len(arrays["used"])
-        direct = len(arrays["post"]) == 0 and n <= self._direct_neurons
+        direct = 0 < self._direct_neurons >= n
         self._neurons = 0
         self.synapses = self._nothing(direct=direct)
         self.reserve(n)

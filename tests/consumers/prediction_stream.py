@@ -58,6 +58,7 @@ def summary(models: Sequence[str], events: int, *, lane: int = 0) -> LaneSummary
     return LaneSummary(
         lane=lane,
         events=events,
+        timed_events=events // 2,
         partitions=(lane,),
         last_seq={"test": events - 1},
         clock={"name": "event_time", "time_ms": events * 1000},
