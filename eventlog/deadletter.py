@@ -6,7 +6,9 @@ import enum
 
 import msgspec
 
-from eventlog.log import Record
+from eventlog.log import MAX_RECORD_BYTES, Record
+
+MAX_PAYLOAD_BYTES = MAX_RECORD_BYTES - (64 << 10)
 
 
 class Reason(enum.StrEnum):
@@ -53,7 +55,14 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     v: int = 1
 
     def to_record(self) -> Record:
-        """Encode for the dead-letter topic; the key is its position, so that a repeat can be told."""
+        """Encode for the dead-letter topic; the key is its position, so that a repeat can be told.
+
+        A payload that leaves no room for the rest is cut, which `detail` then says: its whole is at its position.
+        """
+        if len(self.payload) > MAX_PAYLOAD_BYTES:
+            cut = f"{self.detail} (payload cut from {len(self.payload)} to {MAX_PAYLOAD_BYTES} bytes)"
+            short = self.payload[:MAX_PAYLOAD_BYTES]
+            return msgspec.structs.replace(self, payload=short, detail=cut).to_record()
         key = f"{self.topic}/{self.partition}/{self.offset}/{self.index}".encode()
         headers = (("reason", self.reason.value.encode()), ("n", str(self.events).encode()))
         return Record(key, msgspec.msgpack.encode(self), headers)
