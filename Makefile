@@ -43,7 +43,7 @@ lock: $(VENV)/.dev ## Pin the dependencies anew (requirements/*.txt)
 	@UV=$(BIN)/uv requirements/lock.sh
 
 bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run
-	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks.river_ranking $(ARGS)
 
 clean: ## Remove the environment, caches and build products (runs/ stays)
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

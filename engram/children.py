@@ -110,4 +110,6 @@ class StopRequest:
         return self._stopped or (self._parent is not None and os.getppid() != self._parent)
 
     def _stop(self, *_: object) -> None:
+        if self._stopped:
+            raise KeyboardInterrupt  # the second time: at once
         self._stopped = True

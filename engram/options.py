@@ -64,7 +64,9 @@ def settings_command(*names: str) -> Callable[[Command], Command]:
     """
 
     def decorate(command: Command) -> Command:
-        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+        parameters = [_parameter(name) for name in names] + [_CONFIG]
+        for own in list(inspect.signature(command, eval_str=True).parameters.values())[1:]:
+            parameters.append(own.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
         @functools.wraps(command)
         def run(**arguments: Any) -> None:
@@ -73,7 +75,6 @@ def settings_command(*names: str) -> Callable[[Command], Command]:
             settings: Settings = load(flags, arguments.pop("config"))
             command(settings, **arguments)
 
-        parameters = [_parameter(name) for name in names] + [_CONFIG, *own]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         del run.__wrapped__
@@ -84,18 +85,10 @@ def settings_command(*names: str) -> Callable[[Command], Command]:
 
 def _parameter(name: str) -> inspect.Parameter:
     """One flag: text, or several texts for models; `settings.load` checks and converts, whatever the origin."""
-    default = FIELDS[name].default
-    shown = (
-        False
-        if default in {None, ()}
-        else str(default).lower()
-        if isinstance(default, bool)
-        else str(default)
-    )
     if name == POSITIONAL:
         info: Any = typer.Argument(help=_sentence(name), show_default=False)
     else:
-        info = typer.Option(flag_name(name), help=_sentence(name), metavar=_metavar(name), show_default=shown)
+        info = typer.Option(flag_name(name), help=_sentence(name), metavar=_metavar(name), show_default=False)
     kind = list[str] | None if name == "models" else str | None
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, info]
@@ -113,8 +106,11 @@ _CONFIG = inspect.Parameter(
 
 
 def _sentence(name: str) -> str:
-    text = description(name)
-    return f"{text[0].upper()}{text[1:]}."
+    text, default = description(name), FIELDS[name].default
+    sentence = f"{text[0].upper()}{text[1:]}."
+    if default is None or default == ():
+        return sentence
+    return f"{sentence} [default: {str(default).lower() if isinstance(default, bool) else default}]"
 
 
 def _metavar(name: str) -> str:

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from consumers.lane import LaneConfig
 from consumers.learner import Learner, LearnerConfig
-from consumers.metrics import LearnerMetrics
+from consumers.metrics import LearnerMetrics, MetricsServer
+from consumers.result import RunInfo
 from engram.settings import Settings, kafka_security
+from engram.source import Source
 from eventlog.decode import Limits
 from eventlog.errors import SettingsError
 from eventlog.log import Log
 from eventlog.topics import Topics
 from online_models.registry import DEFAULT_MODELS
+
+# Settings that a report states beside those with a place of their own in it.
+_REPORTED = (
+    "log",
+    "partitions",
+    "batch_size",
+    "pack",
+    "limit",
+    "from_time",
+    "to_time",
+    "speed",
+    "rate",
+    "checkpoint_every_events",
+    "checkpoint_every_s",
+)
 
 
 def open_log(settings: Settings) -> Log:
@@ -62,6 +80,20 @@ def lane_config(settings: Settings) -> LaneConfig:
     )
 
 
+def serve_metrics(
+    stack: contextlib.ExitStack, registry: CollectorRegistry, settings: Settings, *, offset: int = 0
+) -> int | None:
+    """Serve metrics until `stack` ends, where a port is set; return the port.
+
+    offset: added to the port, for a second process of one command (0, any free port, stays 0).
+    """
+    port = settings.metrics_port
+    if port is None:
+        return None
+    server = MetricsServer(registry, port + offset if port else 0, settings.metrics_address)
+    return stack.enter_context(server).port
+
+
 def build_learner(
     settings: Settings,
     log: Log,
@@ -84,3 +116,18 @@ def build_learner(
     )
     metrics = LearnerMetrics(registry) if registry is not None else None
     return Learner(log, topics, config, Path(settings.checkpoint_dir), metrics)
+
+
+def run_info(settings: Settings, source: Source, seconds: float | None) -> RunInfo:
+    """What result.json says of a run beside its figures. seconds: None where nothing was timed."""
+    return RunInfo(
+        dataset=source.dataset,
+        data_source=source.description,
+        data_digest=source.digest,
+        min_rating=settings.min_rating,
+        tie_rule=settings.tie_order,
+        tie_ranking=settings.ties,
+        seed=settings.seed,
+        seconds=seconds,
+        settings={name: getattr(settings, name) for name in _REPORTED},
+    )

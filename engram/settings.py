@@ -165,8 +165,8 @@ def load(
 
 def description(name: str) -> str:
     """What the setting `name` means, in one line."""
-    info = FIELDS[name].type
-    return str(info.__metadata__[0].description)
+    # Nested annotations are flattened: the description is the outermost.
+    return str(FIELDS[name].type.__metadata__[-1].description)
 
 
 def load_saved(path: Path) -> Settings:

@@ -1,0 +1,62 @@
+"""`engram`: the command line."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from engram import checkpoint_cli, data_cli, kafka_cli
+from engram.ingest_command import ingest
+from engram.produce_command import produce
+from engram.replay_command import demo, replay
+from engram.services import evaluate, learn
+from eventlog.errors import EngramError, SettingsError
+
+app = typer.Typer(
+    name="engram",
+    help="Recommendations that learn from every event.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"engram {importlib.metadata.version('engram-stream')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Recommendations that learn from every event."""
+
+
+app.command()(demo)
+app.command()(replay)
+app.command()(produce)
+app.command()(learn)
+app.command()(evaluate)
+app.command()(ingest)
+app.add_typer(data_cli.app, name="data")
+app.add_typer(kafka_cli.app, name="kafka")
+app.add_typer(checkpoint_cli.app, name="checkpoint")
+
+
+def main() -> None:
+    """Run the command line: one clear line for what was foreseen, and exit code 1, or 2 for bad usage."""
+    try:
+        app()
+    except EngramError as error:
+        if os.environ.get("ENGRAM_DEBUG"):
+            raise
+        print(f"engram: {error}", file=sys.stderr)
+        raise SystemExit(2 if isinstance(error, SettingsError) else 1) from None
