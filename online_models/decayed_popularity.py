@@ -8,6 +8,7 @@ the weight that it has left. Before that number could overflow, everything is re
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numba
@@ -30,7 +31,8 @@ from online_models.ranking import rank_among
 _REBASE_AFTER = 256.0  # half-lives; float64 overflows at 1,024
 
 
-class DecayedPopularityConfig(DecayConfig, frozen=True):
+@dataclass(frozen=True)
+class DecayedPopularityConfig(DecayConfig):
     """See `DecayConfig`; 2,000 events is what the literature's streams like best."""
 
     half_life_events: float = 2_000.0

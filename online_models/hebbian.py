@@ -19,6 +19,7 @@ Everything halves each half-life on the lane's clock; a late event is added with
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numba
@@ -42,7 +43,8 @@ from online_models.synapses import Synapses, SynapseStore, potentiate, rescale, 
 _REBASE_AFTER = 48.0  # half-lives; float32 overflows at 128
 
 
-class HebbianConfig(DecayConfig, frozen=True):
+@dataclass(frozen=True)
+class HebbianConfig(DecayConfig):
     """See the module for the formulas; gap_scale_s in seconds of event time.
 
     direct_neurons, row_synapses: see `synapses.SynapseStore`.

@@ -7,11 +7,12 @@ use the same scoring kernel as the test.
 from __future__ import annotations
 
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,11 +22,13 @@ Array = NDArray[Any]
 ClockName = Literal["event_count", "event_time"]
 
 
-class ModelConfig(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class ModelConfig:
     """Parameters of a model; each model has its own subclass with defaults, the same for every stream."""
 
 
-class DecayConfig(ModelConfig, frozen=True):
+@dataclass(frozen=True)
+class DecayConfig(ModelConfig):
     """How fast a model forgets: half_life_events on the clock `event_count`, half_life_s on `event_time`."""
 
     half_life_events: float = 10_000.0
@@ -92,6 +95,8 @@ class Model(ABC):
 
     def predict_one(self, user: int, item: int, histories: Histories, moment: Moment) -> float:
         """Score one known item for `user`. Pure. Raises `IndexError` for an unknown item."""
+        if not 0 <= item < moment.items:
+            raise IndexError(f"item is row {item}, expected 0 to {moment.items - 1}")
         return float(self.scores(user, histories, moment)[item])
 
     def recommend(self, user: int, k: int, histories: Histories, moment: Moment) -> Recommendation:
@@ -110,7 +115,7 @@ class Model(ABC):
 
     def digest(self) -> str:
         """sha256 of configuration and state: equal for equal streams, whatever the capacities."""
-        total = hashlib.sha256(msgspec.json.encode(self.config, order="sorted"))
+        total = hashlib.sha256(json.dumps(asdict(self.config), sort_keys=True).encode())
         for name, array in sorted(self.arrays().items()):
             total.update(f"{name}:{array.dtype.str}:{array.shape}".encode())
             total.update(np.ascontiguousarray(array).data)

@@ -7,6 +7,7 @@ place per event.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numba
@@ -26,7 +27,8 @@ from online_models.interactions import (
 from online_models.model import ClockName, Model, ModelConfig
 
 
-class PopularityConfig(ModelConfig, frozen=True):
+@dataclass(frozen=True)
+class PopularityConfig(ModelConfig):
     """Popularity has no parameters."""
 
 

@@ -53,12 +53,14 @@ def block(
     )
 
 
-def summary(models: Sequence[str], events: int, *, lane: int = 0) -> LaneSummary:
-    """What the lane says at its end."""
+def summary(
+    models: Sequence[str], events: int, *, lane: int = 0, timed_events: int | None = None
+) -> LaneSummary:
+    """What the lane says at its end; timed_events: all, where they are not given."""
     return LaneSummary(
         lane=lane,
         events=events,
-        timed_events=events // 2,
+        timed_events=events if timed_events is None else timed_events,
         partitions=(lane,),
         last_seq={"test": events - 1},
         clock={"name": "event_time", "time_ms": events * 1000},

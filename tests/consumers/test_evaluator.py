@@ -287,10 +287,17 @@ def test_result_is_as_the_schema_says(log: SqliteLog) -> None:
     hebbian = result["models"]["hebbian"]
     assert hebbian["all"] == pytest.approx(mean_figures(first))
     assert hebbian["last_70"] == pytest.approx(mean_figures(first[60:]))
-    assert hebbian["events_per_second"] == 100 / 0.5  # the process that timed its kernels learned half
+    assert hebbian["events_per_second"] == 200 / 0.5
     assert hebbian["state_bytes"] == 1000
     assert hebbian["rating"] is None
     assert set(hebbian["spans"]) == {"window_20", "window_50", "fading_0.9"}
+
+
+def test_the_speed_of_a_model_is_of_the_events_that_were_timed(log: SqliteLog) -> None:
+    """A learner that was interrupted has timed the events after its restart alone."""
+    ranks = random_ranks(200, 10, MODELS)
+    write(log, TOPIC, block(ranks, 0, 200, total=200), summary(MODELS, 200, timed_events=30))
+    assert evaluate(log).result(RUN)["models"]["hebbian"]["events_per_second"] == 30 / 0.5
 
 
 def test_the_schema_refuses_a_wrong_result(log: SqliteLog) -> None:
