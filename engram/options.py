@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from engram.settings import FIELDS, Settings, choices_of, description, flag_name, kind_of, load
+from online_models.registry import MODELS
 
 POSITIONAL = "dataset"
 
@@ -108,7 +109,9 @@ _CONFIG = inspect.Parameter(
 def _sentence(name: str) -> str:
     text, default = description(name), FIELDS[name].default
     sentence = f"{text[0].upper()}{text[1:]}."
-    if default is None or default == ():
+    if name == "models":
+        return f"{sentence} [{', '.join(MODELS)}]"
+    if default is None:
         return sentence
     return f"{sentence} [default: {str(default).lower() if isinstance(default, bool) else default}]"
 

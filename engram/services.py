@@ -15,11 +15,11 @@ from prometheus_client import CollectorRegistry
 
 from consumers.checkpoint import CheckpointStore
 from consumers.evaluator import Evaluator
-from consumers.metrics import EvaluatorMetrics, MetricsServer
+from consumers.metrics import EvaluatorMetrics
 from engram import options
 from engram.children import StopRequest, say
 from engram.options import settings_command
-from engram.parts import build_learner, create_topics, lane_config, open_log
+from engram.parts import build_learner, create_topics, lane_config, open_log, serve_metrics
 from engram.recompute import recompute
 from engram.settings import Settings, describe
 from engram.warm import warm_up_learner
@@ -61,10 +61,12 @@ def learn(settings: Settings, until_end: UntilEnd = False, with_parent: WithPare
         log = stack.enter_context(open_log(settings))
         create_topics(log, topics, settings.partitions)
         learner = build_learner(settings, log, topics, registry, until_end=until_end)
-        say(ready=True, metrics_port=_serve(stack, registry, settings))
+        say(ready=True, metrics_port=serve_metrics(stack, registry, settings))
         while not stop and not learner.done:
             learner.step(0.2)
         learner.close()
+        if learner.done:
+            say(finished=True)
 
 
 @settings_command(*options.LOG, "partitions", "checkpoint_dir", *_METRICS)
@@ -89,15 +91,7 @@ def evaluate(
         evaluator = stack.enter_context(
             Evaluator(log, topics.predictions, lanes=(), store=store, metrics=metrics)
         )
-        say(ready=True, metrics_port=_serve(stack, registry, settings))
+        say(ready=True, metrics_port=serve_metrics(stack, registry, settings))
         while not stop:
             evaluator.step(0.2)
         evaluator.checkpoint()
-
-
-def _serve(stack: contextlib.ExitStack, registry: CollectorRegistry, settings: Settings) -> int | None:
-    """Serve metrics where a port is set; return the port."""
-    if settings.metrics_port is None:
-        return None
-    server = MetricsServer(registry, settings.metrics_port, settings.metrics_address)
-    return stack.enter_context(server).port
