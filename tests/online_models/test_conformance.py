@@ -1,0 +1,290 @@
+"""What every model of the registry does. A model that cannot do one of these says so here, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from online_models.decayed_popularity import DecayedPopularityConfig
+from online_models.hebbian import HebbianConfig
+from online_models.model import ClockName, Model, ModelConfig
+from online_models.registry import DEFAULT_MODELS, MODELS
+from tests.online_models.event_streams import Driver, checkerboard, random_stream
+from tests.oracles.history_oracle import Event
+from tests.oracles.rank_oracle import rank_by_definition
+
+# Parameters under which small streams reach every part of a model: rebases, the change of layout, evictions.
+SMALL: dict[str, Callable[[], ModelConfig]] = {
+    "popularity": MODELS["popularity"].config_type,
+    "decayed_popularity": lambda: DecayedPopularityConfig(half_life_events=0.7, half_life_s=40),
+    "hebbian": lambda: HebbianConfig(
+        trace_length=5, half_life_events=4, half_life_s=240, direct_neurons=12, row_synapses=6
+    ),
+}
+STREAM = random_stream(11, 300, users=25, items=40, late=0.1)
+CLOCKS: tuple[ClockName, ...] = ("event_count", "event_time")
+
+
+def build(name: str, clock: ClockName, *, ties_against: bool = True) -> Model:
+    return MODELS[name](SMALL[name](), clock=clock, ties_against=ties_against)
+
+
+class Case(NamedTuple):
+    """One model on one clock."""
+
+    name: str
+    clock: ClockName
+
+    def driver(self, *, ties_against: bool = True) -> Driver:
+        return Driver(build(self.name, self.clock, ties_against=ties_against), self.clock)
+
+
+@pytest.fixture(params=[Case(name, clock) for name in MODELS for clock in CLOCKS], ids="-".join)
+def case(request: pytest.FixtureRequest) -> Case:
+    found: Case = request.param
+    return found
+
+
+def bits(model: Model) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
+    return {name: (a.dtype.str, a.shape, a.tobytes()) for name, a in model.arrays().items()}
+
+
+def test_the_registry_holds_these_models() -> None:
+    assert set(MODELS) == {"popularity", "decayed_popularity", "hebbian"}
+    assert set(DEFAULT_MODELS) <= set(MODELS)
+    assert set(SMALL) == set(MODELS)
+    for name, model in MODELS.items():
+        assert model.name == name
+        assert issubclass(model, Model)
+        assert isinstance(model().config, model.config_type)
+
+
+def test_asking_changes_nothing(case: Case) -> None:
+    driver = case.driver()
+    driver.feed(STREAM)
+    model, moment = driver.model, driver.moment()
+    before, digest = bits(model), model.digest()
+    for user in (-1, 0, 7):
+        model.scores(user, driver.histories, moment)
+        model.recommend(user, 5, driver.histories, moment)
+        model.predict_one(user, 3, driver.histories, moment)
+        with pytest.raises(IndexError, match="expected 0 to"):
+            model.predict_one(user, moment.items, driver.histories, moment)
+        with pytest.raises(IndexError, match="item is row -1"):
+            model.predict_one(user, -1, driver.histories, moment)
+    assert bits(model) == before
+    assert model.digest() == digest
+    # Nor is anything hidden changed: it goes on as one that was never asked.
+    other = case.driver()
+    other.feed(STREAM)
+    late = Event(0, 1, STREAM[-1].time_ms + 1000)
+    assert driver.feed([late]).tolist() == other.feed([late]).tolist()
+    assert model.digest() == other.model.digest()
+
+
+def test_nothing_learned_is_nothing_recommended(case: Case) -> None:
+    driver = case.driver()
+    assert len(driver.model.scores(-1, driver.histories, driver.moment())) == 0
+    assert len(driver.model.recommend(-1, 5, driver.histories, driver.moment()).items) == 0
+    empty = bits(driver.model)
+    driver.model.restore({name: array.copy() for name, array in driver.model.arrays().items()})
+    assert bits(driver.model) == empty
+
+
+def test_the_same_stream_gives_the_same_state(case: Case) -> None:
+    first, second = case.driver(), case.driver()
+    assert first.feed(STREAM).tolist() == second.feed(STREAM).tolist()
+    assert first.model.digest() == second.model.digest()
+    assert bits(first.model) == bits(second.model)
+
+
+@settings(max_examples=12, deadline=None)
+@given(cuts=st.lists(st.integers(1, len(STREAM) - 1), max_size=12))
+@pytest.mark.parametrize("clock", CLOCKS)
+@pytest.mark.parametrize("name", MODELS)
+def test_cuts_of_the_stream_change_nothing(name: str, clock: ClockName, cuts: list[int]) -> None:
+    whole, cut = Case(name, clock).driver(), Case(name, clock).driver()
+    assert whole.feed(STREAM).tolist() == cut.feed_in(STREAM, cuts).tolist()
+    assert whole.model.digest() == cut.model.digest()
+
+
+@pytest.mark.parametrize("at", [1, 40, 150, 299])
+def test_restored_equals_uninterrupted(case: Case, at: int) -> None:
+    whole = case.driver()
+    ranks = whole.feed(STREAM)
+    halted = case.driver()
+    halted.feed(STREAM[:at])
+    saved = {name: array.copy() for name, array in halted.model.arrays().items()}
+    restored = build(case.name, case.clock)
+    restored.restore(saved)
+    assert restored.digest() == halted.model.digest()
+    for array in saved.values():
+        array.fill(0)  # what was given is not kept
+    halted.model = restored
+    assert halted.feed(STREAM[at:]).tolist() == ranks[at:].tolist()
+    assert bits(restored) == bits(whole.model)
+    assert restored.digest() == whole.model.digest()
+    assert restored.state_bytes == whole.model.state_bytes
+
+
+def test_capacities_are_no_part_of_the_digest(case: Case) -> None:
+    driver = case.driver()
+    driver.feed(STREAM[:200])
+    larger = build(case.name, case.clock)
+    Driver(larger, case.clock).feed(random_stream(3, 3_000, users=40, items=900))
+    larger.restore(driver.model.arrays())
+    assert bits(larger) == bits(driver.model)
+    assert larger.digest() == driver.model.digest()
+
+
+def test_another_configuration_is_another_digest() -> None:
+    first = Driver(MODELS["hebbian"](HebbianConfig(reverse=0.5)), "event_count")
+    second = Driver(MODELS["hebbian"](HebbianConfig(reverse=0.25)), "event_count")
+    assert first.model.digest() != second.model.digest()
+
+
+@pytest.mark.parametrize("ties_against", [True, False])
+def test_the_rank_is_that_of_the_scores_before_the_event(case: Case, ties_against: bool) -> None:
+    driver = case.driver(ties_against=ties_against)
+    users = 0
+    for event in STREAM[:200]:
+        moment = driver.moment(event.time_ms)
+        user = event.user if event.user < users else -1  # a new user is scored like any unknown one
+        users = max(users, event.user + 1)
+        histories = driver.histories
+        scores = driver.model.scores(user, histories, moment)
+        assert scores.shape == (moment.items,)
+        assert scores.dtype == np.float64
+        assert np.isfinite(scores).all()
+        had = _had(driver, user)
+        if event.item in had:
+            expected = 0
+        elif event.item >= moment.items:
+            expected = -1
+        else:
+            expected = rank_by_definition(
+                dict(enumerate(scores.tolist())),
+                set(range(moment.items)) - had,
+                event.item,
+                ties_against=ties_against,
+            )
+        assert driver.feed([event]).tolist() == [expected]
+
+
+def _had(driver: Driver, user: int) -> set[int]:
+    if user < 0:
+        return set()
+    histories = driver.histories
+    start = histories.start[user]
+    return set(histories.items[start : start + histories.length[user]].tolist())
+
+
+def test_ties_against_are_no_better_than_ties_for(case: Case) -> None:
+    against, in_favour = case.driver(), case.driver(ties_against=False)
+    worse, better = against.feed(STREAM), in_favour.feed(STREAM)
+    ranked = worse > 0
+    assert (ranked == (better > 0)).all()
+    assert (worse[~ranked] == better[~ranked]).all()
+    assert (worse[ranked] >= better[ranked]).all()
+    assert bits(against.model) == bits(in_favour.model)
+
+
+def test_recommendations_are_new_to_the_user_and_agree_with_the_scores(case: Case) -> None:
+    driver = case.driver()
+    driver.feed(STREAM)
+    moment = driver.moment()
+    for user in (-1, *range(10)):
+        scores = driver.model.scores(user, driver.histories, moment)
+        had = _had(driver, user)
+        expected = sorted(set(range(moment.items)) - had, key=lambda item: (-scores[item], item))
+        for k in (1, 7, 1000):
+            found = driver.model.recommend(user, k, driver.histories, moment)
+            assert found.items.tolist() == expected[:k]
+            assert found.scores.tolist() == scores[expected[:k]].tolist()
+        item = expected[0]
+        assert driver.model.predict_one(user, item, driver.histories, moment) == scores[item]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_late_event_learns_with_the_weight_it_has_left(name: str) -> None:
+    """What users who share nothing do has the same effect in any order of arrival, once the clock is the same."""
+    case = Case(name, "event_time")  # the clock event_count has no late events
+    minute = 60_000
+    in_order = [
+        Event(0, 0, 0),
+        Event(0, 1, minute),
+        Event(1, 2, 2 * minute),
+        Event(1, 3, 3 * minute),
+        Event(2, 4, 20 * minute),
+    ]
+    late = [in_order[at] for at in (0, 1, 4, 2, 3)]
+    rows = {0: 0, 1: 1, 4: 2, 2: 3, 3: 4}  # by first appearance
+    first, second = case.driver(), case.driver()
+    first.feed(in_order)
+    second.feed([Event({0: 0, 2: 1, 1: 2}[event.user], rows[event.item], event.time_ms) for event in late])
+    for user, other in ((-1, -1), (0, 0), (1, 2), (2, 1)):
+        expected = first.model.scores(user, first.histories, first.moment())
+        found = second.model.scores(other, second.histories, second.moment())
+        for item, row in rows.items():
+            assert found[row] == pytest.approx(expected[item], rel=1e-5)
+
+
+def test_scores_stay_finite_over_any_gap(case: Case) -> None:
+    driver = case.driver()
+    year_ms = 365 * 86_400_000
+    for at, event in enumerate(STREAM[:120]):
+        late = event._replace(time_ms=event.time_ms + (at // 30) * 20 * year_ms)
+        driver.feed([late])
+        for user in (-1, 0):
+            assert np.isfinite(driver.model.scores(user, driver.histories, driver.moment())).all()
+    assert all(np.isfinite(array).all() for array in driver.model.arrays().values())
+
+
+def test_state_is_bounded_by_what_is_known(case: Case) -> None:
+    """Bytes grow with items, never with events or users."""
+    driver = case.driver()
+    items = 60
+    driver.feed(random_stream(5, 400, users=30, items=items))
+    per_item = driver.model.state_bytes / driver.history.items
+    driver.feed([Event(user, item, 10**9) for user in range(200, 400) for item in range(0, items // 2)])
+    assert driver.model.state_bytes <= per_item * driver.history.items + 64
+
+
+def recall_at_10(ranks: np.ndarray[Any, np.dtype[np.int32]]) -> float:
+    ranked = ranks[ranks != 0]
+    return float(np.mean((ranked >= 1) & (ranked <= 10)))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_learning_and_forgetting_pay_where_they_should(seed: int) -> None:
+    """Popularity is blind to taste and keeps the first half's items on top for ever.
+
+    While 40 equally popular items are live, of which 20 are the user's colour, popularity guesses about 10 of 40;
+    co-activation leaves those 20, less what was had. After the flip popularity must put 40 dead items first.
+    """
+    stream = checkerboard(seed)
+    half = len(stream) // 2
+    recall = {}
+    for name, config in (
+        ("popularity", None),
+        ("decayed_popularity", DecayedPopularityConfig(half_life_events=100)),
+        ("hebbian", HebbianConfig(half_life_events=300)),
+    ):
+        ranks = Driver(MODELS[name](config, clock="event_count"), "event_count").feed(stream)
+        recall[name] = recall_at_10(ranks[half // 2 : half]), recall_at_10(ranks[half + half // 4 :])
+    assert recall["hebbian"][0] > 1.3 * recall["popularity"][0]
+    assert recall["popularity"][1] < 0.1
+    assert recall["decayed_popularity"][1] > 0.15
+    assert recall["hebbian"][1] > 1.3 * recall["decayed_popularity"][1]
+
+
+@pytest.mark.parametrize("field", ["half_life_events", "half_life_s"])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
+def test_a_half_life_is_positive(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{field} is {value}"):
+        HebbianConfig(**{field: value})  # type: ignore[arg-type]
