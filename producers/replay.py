@@ -1,0 +1,276 @@
+"""The replay: a stream of events into the ratings topic, in event-time order, resumable anywhere.
+
+On every partition: START, the events (packed), watermarks, END. All partitions progress together, so that a reader
+that merges them needs bounded buffers. A replay that was killed goes on where the log's tail says: what it finds
+there it does not write again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventlog.codec import SCHEMA_VERSION, WireEvent, encode_pack, encode_wire
+from eventlog.controls import Control, ControlKind
+from eventlog.errors import SettingsError
+from eventlog.events import EventBatch, Kind
+from eventlog.log import Log, Record
+from eventlog.partitioner import partitions_of
+from eventlog.topics import Topics
+from producers.columns import RatingColumns
+from producers.stream import EventStream
+from producers.tail import Tail, read_tails
+
+BLOCK_EVENTS: Final = 8_192
+FLUSH_EVENTS: Final = 65_536
+TICK_S: Final = 0.1
+
+
+class Clock(Protocol):
+    """Monotonic time in seconds; tests bring their own."""
+
+    def now(self) -> float:
+        """Seconds since some moment."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class WallClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        """Seconds since some moment."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast: as fast as possible, `rate` events a second, or `speed` times as fast as it happened.
+
+    pack: events per message, 1 for one JSON event a message. Raises `SettingsError` for what is not positive.
+    """
+
+    pack: int = 256
+    rate: float | None = None
+    speed: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.pack <= 4096:
+            raise SettingsError(f"pack is {self.pack}, expected 1 to 4096")
+        if self.rate is not None and self.speed is not None:
+            raise SettingsError("rate and speed are both given, expected one of them")
+        for name, value in (("rate", self.rate), ("speed", self.speed)):
+            if value is not None and not value > 0:
+                raise SettingsError(f"{name} is {value}, expected more than 0")
+
+
+class Progress(NamedTuple):
+    """written: events in the log, those of earlier lives included; total: that the stream has."""
+
+    written: int
+    total: int
+
+
+class Replay:
+    """Writes `stream` to `topics.ratings`. `step` until `done`, or `run`.
+
+    Everything before the log's tail is left as it is; see `producers.tail`.
+    """
+
+    def __init__(
+        self, log: Log, topics: Topics, stream: EventStream, pace: Pace, clock: Clock | None = None
+    ) -> None:
+        self._topic = topics.ratings
+        self._stream = stream
+        self._pace = pace
+        self._clock: Clock = clock or WallClock()
+        partitions = log.partition_count(self._topic)
+        self._tails: list[Tail] = read_tails(log, self._topic, range(partitions), stream.source_id)
+        self._writer = log.writer()
+        self._at = min(tail.last_seq for tail in self._tails) + 1
+        self._first = self._at
+        self._started_s: float | None = None
+        self._last_ms = 0
+        self._unflushed = 0
+        self.done = all(tail.ended for tail in self._tails)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the log is."""
+        return Progress(self._stream.total_events if self.done else self._at, self._stream.total_events)
+
+    def run(self) -> None:
+        """Step until done."""
+        while not self.done:
+            self.step()
+
+    def step(self) -> Progress:
+        """Write what is due, at most a block; waits when nothing is. Flushed at least every `TICK_S` when paced."""
+        if self.done:
+            return self.progress
+        if self._started_s is None:
+            self._started_s = self._clock.now()
+            self._start()
+        block = self._stream.block(self._at, BLOCK_EVENTS)
+        due, wait_s = self._due(block)
+        if not due and block.size:
+            self._clock.sleep(min(wait_s, TICK_S))
+            return self.progress
+        self._write(block.take(slice(0, due)))
+        self._at += due
+        paced = self._pace.rate is not None or self._pace.speed is not None
+        if paced or self._unflushed >= FLUSH_EVENTS:
+            self._writer.flush()
+            self._unflushed = 0
+        if self._at >= self._stream.total_events:
+            self._end()
+        return self.progress
+
+    def close(self) -> None:
+        """Flush and release."""
+        self._writer.close()
+
+    def _due(self, block: RatingColumns) -> tuple[int, float]:
+        """How many events of `block` are due now, and the seconds until the next one is."""
+        elapsed_s = self._clock.now() - (self._started_s or 0.0)
+        if self._pace.rate is not None:
+            allowed = int(elapsed_s * self._pace.rate) + 1 - (self._at - self._first)
+            # At least a tick's worth at a time, or a high rate would be lost in small writes.
+            least = min(block.size, max(1, int(self._pace.rate * TICK_S)))
+            if allowed < least:
+                return 0, (least - allowed) / self._pace.rate
+            return min(allowed, block.size), 0.0
+        if self._pace.speed is not None and block.size:
+            if not self._last_ms:
+                self._last_ms = int(block.event_time_ms[0])
+            now_ms = self._last_ms + elapsed_s * 1000.0 * self._pace.speed
+            due = int(np.searchsorted(block.event_time_ms, now_ms, side="right"))
+            if not due:
+                return 0, (float(block.event_time_ms[0]) - now_ms) / 1000.0 / self._pace.speed
+            return due, 0.0
+        return block.size, 0.0
+
+    def _start(self) -> None:
+        for partition, tail in enumerate(self._tails):
+            if not tail.started:
+                self._control(partition, ControlKind.START, 0, -1)
+
+    def _end(self) -> None:
+        """Close the source on every partition; the last moment is that of the last event."""
+        last = self._stream.block(self._stream.total_events - 1, 1) if self._stream.total_events else None
+        time_ms = int(last.event_time_ms[0]) if last is not None else 0
+        for partition, tail in enumerate(self._tails):
+            if not tail.ended:
+                self._control(partition, ControlKind.END, time_ms, self._stream.total_events - 1)
+        self._writer.flush()
+        self.done = True
+
+    def _control(self, partition: int, kind: ControlKind, time_ms: int, seq: int) -> None:
+        start = kind is ControlKind.START
+        control = Control(
+            control=kind,
+            source_id=self._stream.source_id,
+            event_time_ms=time_ms,
+            source_seq=seq,
+            total_events=self._stream.total_events if start else None,
+            rating_min=self._stream.rating_min if start else None,
+            rating_max=self._stream.rating_max if start else None,
+        )
+        self._writer.append(self._topic, partition, [control.to_record()])
+
+    def _write(self, block: RatingColumns) -> None:
+        """Append a block to all partitions, each from its tail on, then a watermark where there are several."""
+        partitions = len(self._tails)
+        seq = np.arange(self._at, self._at + block.size, dtype=np.int64)
+        owner = partitions_of(block.users, partitions)
+        for partition, tail in enumerate(self._tails):
+            mine = np.flatnonzero((owner == partition) & (seq > tail.last_seq))
+            if len(mine):
+                records = self._records(block.take(mine), seq[mine])
+                self._writer.append(self._topic, partition, records)
+        self._unflushed += block.size
+        if partitions > 1 and block.size:
+            for partition, tail in enumerate(self._tails):
+                if int(seq[-1]) > tail.last_seq:
+                    self._control(
+                        partition, ControlKind.WATERMARK, int(block.event_time_ms[-1]), int(seq[-1])
+                    )
+
+    def _records(self, events: RatingColumns, seq: NDArray[np.int64]) -> Sequence[Record]:
+        source = self._stream.source_id
+        if self._pace.pack == 1:
+            return single_records(source, events, seq)
+        batch = _batch_of(source, events, seq)
+        pack = self._pace.pack
+        return [encode_pack(batch.take(slice(at, at + pack))) for at in range(0, len(batch), pack)]
+
+
+def single_records(source_id: str, events: RatingColumns, seq: NDArray[np.int64]) -> list[Record]:
+    """Encode each event as a JSON message of its own, keyed by its user."""
+    rows = zip(
+        events.users.tolist(),
+        events.items.tolist(),
+        events.ratings.tolist(),
+        events.event_time_ms.tolist(),
+        seq.tolist(),
+        strict=True,
+    )
+    return [
+        Record(
+            user,
+            encode_wire(
+                WireEvent(
+                    v=SCHEMA_VERSION,
+                    user=user.decode(),
+                    item=item.decode(),
+                    rating=rating,
+                    event_time_ms=time_ms,
+                    source_id=source_id,
+                    source_seq=number,
+                )
+            ),
+        )
+        for user, item, rating, time_ms, number in rows
+    ]
+
+
+def _batch_of(source_id: str, events: RatingColumns, seq: NDArray[np.int64]) -> EventBatch:
+    n = events.size
+    zeros = np.zeros(n, np.int32)
+    longs = np.zeros(n, np.int64)
+    return EventBatch(
+        sources=(source_id,),
+        users=events.users,
+        items=events.items,
+        ratings=events.ratings,
+        event_time_ms=events.event_time_ms,
+        kinds=np.full(n, Kind.RATING, np.uint8),
+        source_index=zeros,
+        source_seq=seq,
+        key_hash=np.zeros(n, np.uint64),
+        partition=zeros,
+        offset=longs,
+        index=zeros,
+        append_time_ms=longs,
+    )
+
+
+def publish_metadata(log: Log, topics: Topics, stream: EventStream) -> tuple[int, int]:
+    """Write what is known of items and users to their compacted topics; returns how many of each."""
+    items = [item.to_record() for item in stream.items()]
+    users = [user.to_record() for user in stream.users()]
+    with log.writer() as writer:
+        writer.append(topics.items, 0, items)
+        writer.append(topics.users, 0, users)
+        writer.flush()
+    return len(items), len(users)

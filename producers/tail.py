@@ -1,0 +1,98 @@
+"""How far a source has come on each partition, read from the log's tail: what a producer resumes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from eventlog.codec import columns_of_pack, decode_pack, decode_wire
+from eventlog.controls import PREFIX, ControlKind, decode_control
+from eventlog.errors import EventError
+from eventlog.log import Log
+
+_FIRST_LOOK: Final = 64
+_POLL_RECORDS: Final = 1_024
+
+
+class Tail(NamedTuple):
+    """One source on one partition.
+
+    last_seq: everything of the source up to it is in the log (-1: nothing); an event's or a watermark's.
+    """
+
+    last_seq: int
+    started: bool
+    ended: bool
+
+
+def read_tails(log: Log, topic: str, partitions: Iterable[int], source_id: str) -> list[Tail]:
+    """Find `source_id` at the end of each partition; other sources may lie between, so it looks ever further back."""
+    bounds = log.bounds(topic)
+    return [_read_tail(log, topic, partition, bounds[partition].begin, source_id) for partition in partitions]
+
+
+def _read_tail(log: Log, topic: str, partition: int, begin: int, source_id: str) -> Tail:
+    end = log.bounds(topic)[partition].end
+    look = _FIRST_LOOK
+    upto = end
+    found = Tail(-1, started=False, ended=False)
+    while upto > begin:
+        start = max(begin, end - look)
+        found = _merge(_scan(log, topic, partition, (start, upto), source_id), found)
+        if found.last_seq >= 0 or found.started:
+            # Anything of a source at all means that its START lies before.
+            return found._replace(started=True)
+        upto, look = start, look * 8
+    return found
+
+
+def _merge(earlier: Tail, later: Tail) -> Tail:
+    return Tail(
+        max(earlier.last_seq, later.last_seq), earlier.started or later.started, earlier.ended or later.ended
+    )
+
+
+def _scan(log: Log, topic: str, partition: int, span: tuple[int, int], source_id: str) -> Tail:
+    """Read offsets [span[0], span[1])."""
+    last_seq, started, ended = -1, False, False
+    with log.reader(topic, [partition]) as reader:
+        reader.seek(partition, span[0])
+        while reader.position(partition) < span[1]:
+            for batch in reader.poll(_POLL_RECORDS, 1.0):
+                for offset, value in zip(batch.offsets.tolist(), batch.values, strict=True):
+                    if offset >= span[1] or not value:
+                        continue
+                    if value.startswith(PREFIX):
+                        seq, kind = _control(value, source_id)
+                        started = started or kind is ControlKind.START
+                        # A START after an END opens the source anew.
+                        ended = kind is ControlKind.END or (ended and kind is not ControlKind.START)
+                    else:
+                        seq = _last_of_message(value, source_id)
+                    last_seq = max(last_seq, seq)
+    return Tail(last_seq, started, ended)
+
+
+def _control(value: bytes, source_id: str) -> tuple[int, ControlKind | None]:
+    try:
+        control = decode_control(value)
+    except msgspec.DecodeError:
+        return -1, None
+    return (control.source_seq, control.control) if control.source_id == source_id else (-1, None)
+
+
+def _last_of_message(value: bytes, source_id: str) -> int:
+    """Largest source_seq of `source_id` in a message of events, -1 without one."""
+    try:
+        if value[:1] == b"{":
+            event = decode_wire(value)
+            return event.source_seq if event.source_id == source_id and event.source_seq is not None else -1
+        pack = decode_pack(value)
+    except EventError:
+        return -1
+    if pack.source_id != source_id:
+        return -1
+    return int(np.max(columns_of_pack(pack)[4]))
