@@ -41,6 +41,7 @@ from online_models.ranking import rank_among
 from online_models.synapses import Synapses, SynapseStore, potentiate, rescale, spread
 
 _REBASE_AFTER = 48.0  # half-lives; float32 overflows at 128
+_NOTHING = 1e-30  # activity below this is forgotten: its inverse powers would overflow
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,10 @@ class Neurons(NamedTuple):
 def _refresh(neurons: Neurons, item: int, rule: Rule) -> None:
     """Bring the caches of one neuron up to its activity."""
     activity = neurons.activity[item]
-    neurons.level[item] = activity
-    neurons.source_norm[item] = activity**-rule.source_power if activity > 0 else 0.0
-    neurons.target_norm[item] = activity**-rule.target_power if activity > 0 else 0.0
+    alive = activity > _NOTHING
+    neurons.level[item] = activity if alive else 0.0
+    neurons.source_norm[item] = activity**-rule.source_power if alive else 0.0
+    neurons.target_norm[item] = activity**-rule.target_power if alive else 0.0
 
 
 @numba.njit(cache=True)
@@ -143,7 +145,7 @@ def score_all(
     total = neurons.total[0]
     unit = np.float32(0.0)
     share = np.float32(0.0)
-    if total > 0:
+    if total > _NOTHING:
         unit = np.float32(total ** (rule.source_power + rule.target_power - 1.0))
         share = np.float32(rule.popularity_weight / total)
     norm, level = neurons.target_norm, neurons.level
