@@ -18,6 +18,8 @@ from eventlog.errors import SettingsError
 from eventlog.log import Log
 from eventlog.topics import Topics
 from online_models.registry import DEFAULT_MODELS
+from producers.replay import Pace, Replay
+from producers.stream import EventStream
 
 # Settings that a report states beside those with a place of their own in it.
 _REPORTED = (
@@ -94,6 +96,12 @@ def serve_metrics(
     return stack.enter_context(server).port
 
 
+def build_replay(settings: Settings, log: Log, topics: Topics, stream: EventStream) -> Replay:
+    """Make the replay of `stream`, from the log's tail on."""
+    pace = Pace(pack=settings.pack, rate=settings.rate, speed=settings.speed)
+    return Replay(log, topics, stream, pace)
+
+
 def build_learner(
     settings: Settings,
     log: Log,
@@ -118,12 +126,12 @@ def build_learner(
     return Learner(log, topics, config, Path(settings.checkpoint_dir), metrics)
 
 
-def run_info(settings: Settings, source: Source, seconds: float | None) -> RunInfo:
+def run_info(settings: Settings, source: Source, data_digest: str, seconds: float | None) -> RunInfo:
     """What result.json says of a run beside its figures. seconds: None where nothing was timed."""
     return RunInfo(
         dataset=source.dataset,
         data_source=source.description,
-        data_digest=source.digest,
+        data_digest=data_digest,
         min_rating=settings.min_rating,
         tie_rule=settings.tie_order,
         tie_ranking=settings.ties,

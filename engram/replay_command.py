@@ -29,7 +29,7 @@ from engram.parts import create_topics, lane_config, open_log, run_info, serve_m
 from engram.recompute import read_to_the_end
 from engram.run_folder import RunFolder
 from engram.settings import Settings, child_environment, describe, time_range_ms, to_toml
-from engram.source import Source, find_source
+from engram.source import Source, find_source, open_stream
 from engram.warm import warm_up_evaluator
 from eventlog import local_broker
 from eventlog.errors import EngramError, SettingsError
@@ -145,7 +145,8 @@ class _Replaying:
         stack.callback(self._stop_children)
         # Resumed between the last event and the report, it has nothing left to start.
         seconds = None if evaluator.done else self._evaluate(evaluator, quiet=quiet)
-        result = evaluator.result(run_info(settings, self._source, seconds))
+        data_digest = open_stream(settings, self._source).digest()
+        result = evaluator.result(run_info(settings, self._source, data_digest, seconds))
         from engram.report import write_report  # here, for children and --help need no plotting
 
         write_report(self._folder.path, result, evaluator.curves())

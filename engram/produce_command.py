@@ -1,0 +1,34 @@
+"""`engram produce`: a data set into the ratings topic, in event-time order."""
+
+from __future__ import annotations
+
+import time
+
+from engram import options
+from engram.children import StopRequest, say
+from engram.options import settings_command
+from engram.parts import build_replay, create_topics, open_log
+from engram.services import WithParent, start_service
+from engram.settings import Settings
+from engram.source import find_source, open_stream
+from eventlog.topics import Topics
+from producers.replay import publish_metadata
+
+
+@settings_command(*options.SOURCE, *options.LOG)
+def produce(settings: Settings, with_parent: WithParent = False) -> None:
+    """Replay a data set into the ratings topic; started again, it goes on where the log's tail says."""
+    start_service(settings)
+    stop = StopRequest(with_parent=with_parent)
+    stream = open_stream(settings, find_source(settings))
+    topics = Topics.with_prefix(settings.topic_prefix)
+    with open_log(settings) as log:
+        create_topics(log, topics, settings.partitions)
+        publish_metadata(log, topics, stream)
+        replay = build_replay(settings, log, topics, stream)
+        say(writing_since_s=time.time())
+        while not stop and not replay.done:
+            replay.step()
+        replay.close()
+    if replay.done:
+        say(finished=True)
