@@ -228,7 +228,7 @@ class Intake:
         if len(state.events):
             time_ms, seq = state.keys[:, 0].tolist()
             return (int(state.events.offset[0]), int(state.events.index[0])), (time_ms, seq)
-        return (state.next_offset, 0), state.frontier
+        return max((state.next_offset, 0), state.skip_before), state.frontier
 
     def position(self, partition: int) -> Position:
         """The next event of `partition` to be taken, good or bad."""
