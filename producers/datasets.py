@@ -17,7 +17,7 @@ class Dataset(NamedTuple):
 
     archive: a zip under `PUBLISHER`, with its MD5 in `<archive>.md5` beside it; it holds one folder, `name`.
     files: what the reader needs. ratings, users, items: the publisher's own counts (items: those rated).
-    rating_min, rating_max: the scale.
+    rating_min, rating_max, rating_step: the scale.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Dataset(NamedTuple):
     items: int
     rating_min: float
     rating_max: float
+    rating_step: float
     reader: Reader
 
 
@@ -45,6 +46,7 @@ DATASETS: dict[str, Dataset] = {
             items=1_682,
             rating_min=1.0,
             rating_max=5.0,
+            rating_step=1.0,
             reader=Ml100kReader(),
         ),
         Dataset(
@@ -57,6 +59,7 @@ DATASETS: dict[str, Dataset] = {
             items=3_706,
             rating_min=1.0,
             rating_max=5.0,
+            rating_step=1.0,
             reader=Ml1mReader(),
         ),
         Dataset(
@@ -69,6 +72,7 @@ DATASETS: dict[str, Dataset] = {
             items=9_724,
             rating_min=0.5,
             rating_max=5.0,
+            rating_step=0.5,
             reader=MlLatestReader(),
         ),
     )
