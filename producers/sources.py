@@ -108,7 +108,7 @@ def find_dataset(
             how = f"DOWNLOADED FROM ITS PUBLISHER INTO {folder}{not_there}"
             return _found(dataset, folder, Origin.DOWNLOAD, how)
     else:
-        tried.append("publisher: not asked")
+        tried.append(f"publisher: not asked (engram data get {name})")
     listed = "".join(f"\n  {line}" for line in tried)
     raise DataMissingError(f"no place has the data set {name}; tried, in this order:{listed}")
 
