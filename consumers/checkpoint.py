@@ -158,7 +158,7 @@ class CheckpointStore:
             # Also where a file of this name exists: its bytes may be why an earlier checkpoint was skipped.
             _write_durably(self._objects / digest, data)
             self._durable.add(digest)
-        return _ArrayEntry(data.dtype.str, data.shape, digest)
+        return _ArrayEntry(data.dtype.str, array.shape, digest)
 
     def _read_manifest(self, version: int) -> _Manifest:
         path = self._manifest_path(version)

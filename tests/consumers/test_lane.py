@@ -1,0 +1,203 @@
+"""A lane: events to ranks and state, the clock, duplicates, and a restore that equals no interruption."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from consumers.lane import Lane, LaneConfig
+from consumers.predictions import NEW_ITEM, NEW_USER, REPEAT, PredictionBlock
+from consumers.warm_up import warm_up
+from eventlog.deadletter import DeadLetter, Reason
+from eventlog.errors import CheckpointMismatchError, SettingsError
+from eventlog.events import EventBatch
+from online_models.decayed_popularity import DecayedPopularityConfig
+from online_models.hebbian import HebbianConfig
+from online_models.registry import MODELS
+from tests.online_models.event_streams import random_stream
+from tests.oracles.popularity_oracle import PopularityOracle
+from tests.oracles.rank_oracle import walk
+from tests.record_batches import columns
+
+CONFIG = LaneConfig(
+    models=tuple(MODELS), configs={"hebbian": HebbianConfig(direct_neurons=20, row_synapses=5)}
+)
+STREAM = random_stream(31, 300, users=20, items=40, late=0.1)
+ROWS = [(f"user {e.user}", f"item {e.item}", e.time_ms, seq) for seq, e in enumerate(STREAM)]
+EVENTS = columns(ROWS)
+
+
+def lane(config: LaneConfig = CONFIG) -> Lane:
+    return Lane(0, (0,), 1, config)
+
+
+def learn(into: Lane, events: EventBatch, size: int) -> list[PredictionBlock]:
+    blocks = [into.test_then_learn(events.take(slice(at, at + size))) for at in range(0, len(events), size)]
+    return [block for block in blocks if block is not None]
+
+
+def digests(of: Lane) -> dict[str, str]:
+    return {name: model.digest for name, model in of.summary(0, 0, 0.0, {}).models.items()}
+
+
+def test_a_block_says_what_was_predicted_of_which_event() -> None:
+    [block] = learn(lane(), EVENTS, 1000)
+    assert (block.lane, block.first_seq, block.total_events) == (0, 0, None)
+    assert block.sources == ("replay",)
+    assert block.source_seq.tolist() == list(range(300))
+    assert block.event_time_ms.tolist() == [event.time_ms for event in STREAM]
+    expected = [one.rank for one in walk(PopularityOracle(), STREAM, "event_count")]
+    assert block.ranks["popularity"].tolist() == expected
+    flags = block.flags
+    assert ((flags & REPEAT) != 0).tolist() == [rank == 0 for rank in expected]
+    assert ((flags & NEW_ITEM) != 0).tolist() == [rank == -1 for rank in expected]
+    assert int((flags & NEW_USER != 0).sum()) == len({event.user for event in STREAM})
+    for ranks in block.ranks.values():
+        assert ((ranks == 0) == (flags & REPEAT != 0)).all()
+        assert ((ranks == -1) == (flags & NEW_ITEM != 0)).all()
+
+
+def test_the_size_of_batches_changes_nothing() -> None:
+    whole = lane()
+    expected = learn(whole, EVENTS, 1000)[0]
+    for size in (1, 7, 299):
+        other = lane()
+        blocks = learn(other, EVENTS, size)
+        assert [block.first_seq for block in blocks] == list(range(0, 300, size))
+        for name, ranks in expected.ranks.items():
+            assert np.concatenate([block.ranks[name] for block in blocks]).tolist() == ranks.tolist()
+        assert digests(other) == digests(whole)
+
+
+def test_duplicates_are_counted_and_not_learned_again() -> None:
+    once, twice = lane(), lane()
+    learn(once, EVENTS, 50)
+    learn(twice, EVENTS.take(slice(0, 100)), 50)
+    learn(twice, EVENTS.take(slice(40, None)), 50)
+    assert twice.test_then_learn(EVENTS.take(slice(0, 60))) is None
+    assert digests(twice) == digests(once)
+    assert (twice.learned, twice.duplicates) == (300, 60 + 60)
+    assert twice.accounting(accepted=420, waiting=0) == {
+        "accepted": 420,
+        "learned": 300,
+        "repeats": once.repeats,
+        "dead_lettered": 0,
+        "duplicate": 120,
+        "waiting": 0,
+    }
+    assert once.repeats > 0
+
+
+def test_dead_letters_are_counted_by_reason_in_events() -> None:
+    of = lane()
+    letter = DeadLetter(
+        topic="t",
+        partition=0,
+        offset=0,
+        index=-1,
+        reason=Reason.UNDECODABLE,
+        detail="",
+        payload=b"",
+        events=3,
+    )
+    of.count_dead_letters([letter, letter])
+    assert of.dead_lettered == {"undecodable": 6}
+    assert of.accounting(accepted=6, waiting=0)["dead_lettered"] == 6
+
+
+def test_the_clock_of_counts_and_the_clock_of_times() -> None:
+    for clock in ("event_count", "event_time"):
+        of = lane(LaneConfig(models=("popularity",), configs={}, clock=clock))  # type: ignore[arg-type]
+        of.test_then_learn(columns([("u", "i", 5_000, 0), ("u", "j", 9_000, 1), ("u", "k", 7_000, 2)]))
+        assert of.clock == {"name": clock, "events": 3, "event_time_ms": 9_000}
+        of.test_then_learn(columns([("u", "l", 1_000, 3)]))  # late: the clock stays
+        assert of.clock == {"name": clock, "events": 4, "event_time_ms": 9_000}
+
+
+def test_on_the_clock_of_times_an_event_fades_with_time() -> None:
+    """Half-life of one second: at 10 s, i of 9 s is worth 1/2; l, late by two seconds, 1/4 when it comes."""
+    config = LaneConfig(
+        models=("decayed_popularity",),
+        configs={"decayed_popularity": DecayedPopularityConfig(half_life_s=1.0)},
+        clock="event_time",
+    )
+    of = lane(config)
+    of.test_then_learn(columns([("u", "i", 9_000, 0), ("u", "j", 10_000, 1), ("u", "l", 8_000, 2)]))
+    model = of.models["decayed_popularity"]
+    weight, base = model.arrays()["weight"], int(model.arrays()["base"][0])
+    assert (weight * 2.0 ** ((base - 10_000) / 1_000)).tolist() == [0.5, 1.0, 0.25]
+
+
+@pytest.mark.parametrize("clock", ["event_count", "event_time"])
+@pytest.mark.parametrize("at", [0, 1, 150])
+def test_restored_equals_uninterrupted(at: int, clock: Any) -> None:
+    config = LaneConfig(models=CONFIG.models, configs=CONFIG.configs, clock=clock)
+    whole, halted, restored = lane(config), lane(config), lane(config)
+    expected = learn(whole, EVENTS, 64)
+    learn(halted, EVENTS.take(slice(0, at)), 10)
+    halted.count_dead_letters(
+        [
+            DeadLetter(
+                topic="t", partition=0, offset=0, index=-1, reason=Reason.ID_EMPTY, detail="", payload=b""
+            )
+        ]
+    )
+    arrays = {name: array.copy() for name, array in halted.arrays().items()}
+    restored.restore(arrays, json.loads(json.dumps(halted.meta())))
+    blocks = learn(restored, EVENTS.take(slice(at, None)), 33)
+    for name in config.models:
+        tail = np.concatenate([block.ranks[name] for block in expected])[at:]
+        assert np.concatenate([block.ranks[name] for block in blocks]).tolist() == tail.tolist()
+    assert digests(restored) == digests(whole)
+    assert restored.dead_lettered == {"id_empty": 1}
+    # What was had before the restore is still known as a duplicate.
+    assert at == 0 or restored.test_then_learn(EVENTS.take(slice(0, at))) is None
+    summary = restored.summary(1, 2, 3.5, {"engram": "1"})
+    assert (summary.events, summary.timed_events) == (300, 300 - at)
+    assert summary.clock == whole.clock
+    assert summary.last_seq == {"replay": 299}
+    assert (summary.users, summary.items) == (len(whole.users), len(whole.items))
+    assert whole.summary(0, 0, 0.0, {}).timed_events == 300
+
+
+def test_the_digest_is_of_ids_and_histories_too() -> None:
+    """The same rows under other names are another state."""
+    first, second = lane(), lane()
+    learn(first, EVENTS, 300)
+    learn(second, columns([(user.upper(), item, time_ms, seq) for user, item, time_ms, seq in ROWS]), 300)
+    assert first.models["hebbian"].digest() == second.models["hebbian"].digest()
+    assert all(digests(first)[name] != digests(second)[name] for name in MODELS)
+
+
+OTHERS: Sequence[tuple[str, Lane]] = (
+    ("partitions", Lane(0, (0, 1), 2, CONFIG)),
+    ("configuration", lane(LaneConfig(models=("popularity",), configs={}))),
+    ("configuration", lane(LaneConfig(models=CONFIG.models, configs={}))),
+    ("configuration", lane(LaneConfig(models=CONFIG.models, configs=CONFIG.configs, clock="event_time"))),
+    ("configuration", lane(LaneConfig(models=CONFIG.models, configs=CONFIG.configs, seed=1))),
+    ("configuration", lane(LaneConfig(models=CONFIG.models, configs=CONFIG.configs, ties_against=False))),
+)
+
+
+@pytest.mark.parametrize(("field", "other"), OTHERS)
+def test_a_checkpoint_of_something_else_is_refused(field: str, other: Lane) -> None:
+    of = lane()
+    learn(of, EVENTS, 300)
+    with pytest.raises(CheckpointMismatchError, match=f"lane 0 has {field} .*, this learner has"):
+        other.restore(of.arrays(), of.meta())
+
+
+@pytest.mark.parametrize(("models", "match"), [((), "absent"), (("popularity", "magic"), "magic.*hebbian")])
+def test_unknown_models_are_refused(models: tuple[str, ...], match: str) -> None:
+    with pytest.raises(SettingsError, match=match):
+        lane(LaneConfig(models=models, configs={}))
+
+
+def test_warming_up_leaves_nothing_behind() -> None:
+    warm_up(CONFIG)
+    of = lane()
+    assert (of.learned, len(of.users), len(of.items)) == (0, 0, 0)
