@@ -12,6 +12,7 @@ import hashlib
 import http.client
 import re
 import shutil
+import ssl
 import stat
 import time
 import urllib.error
@@ -31,6 +32,13 @@ READ_TIMEOUT_S: Final = 30.0
 ATTEMPTS: Final = 4
 MAX_ARCHIVE_BYTES: Final = 2 << 30
 MAX_UNPACKED_BYTES: Final = 8 << 30
+_CONNECTION_ERRORS: Final = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    ssl.SSLError,
+    ConnectionError,
+    TimeoutError,
+)
 _BLOCK_BYTES: Final = 1 << 16
 _MD5_PLAIN = re.compile(r"\\?([0-9a-fA-F]{32})(?:\s+\*?(.+))?")
 _MD5_BSD = re.compile(r"MD5\s*\((.+)\)\s*=\s*([0-9a-fA-F]{32})")
@@ -62,7 +70,7 @@ def download(
         with _locked(cache_dir / f".{dataset.name}.lock"):
             if missing_files(dataset, folder):
                 part = cache_dir / f"{dataset.archive}.part"
-                _fetch_verified(urllib.parse.urljoin(base_url, dataset.archive), part, progress)
+                _fetch_verified(f"{base_url.rstrip('/')}/{dataset.archive}", part, progress)
                 try:
                     _unpack(part, folder, dataset)
                 finally:
@@ -99,7 +107,7 @@ def _publisher_md5(url: str) -> str:
     try:
         with _open(f"{url}.md5", {}, CONNECT_TIMEOUT_S) as response:
             text = response.read(10_000).decode("utf-8", "replace")
-    except (OSError, http.client.HTTPException) as error:
+    except _CONNECTION_ERRORS as error:
         raise DataMissingError(f"{url}.md5: {_reason(error)}") from error
     archive = url.rsplit("/", 1)[1]
     for line in text.splitlines():
@@ -122,14 +130,12 @@ def _fetch(url: str, part: Path, progress: Progress | None) -> None:
         try:
             if _fetch_once(url, part, progress):
                 return
-        except urllib.error.HTTPError as error:
-            if error.code < 500:
-                raise DataMissingError(f"{url}: {_reason(error)}") from error
+        except _CONNECTION_ERRORS as error:
             problem = error
-        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
-            problem = error
-    how = f" ({_reason(problem)})" if problem else ""
-    raise DataMissingError(f"{url}: the connection was cut {ATTEMPTS} times{how}; the next download goes on")
+            if isinstance(error, urllib.error.HTTPError) and error.code < 500:
+                break
+    how = _reason(problem) if problem else f"the connection was cut {ATTEMPTS} times"
+    raise DataMissingError(f"{url}: {how}; what has come is kept, and the next download goes on from there")
 
 
 def _fetch_once(url: str, part: Path, progress: Progress | None) -> bool:
@@ -139,18 +145,16 @@ def _fetch_once(url: str, part: Path, progress: Progress | None) -> bool:
     try:
         response = _open(url, headers, READ_TIMEOUT_S)
     except urllib.error.HTTPError as error:
-        if error.code != 416:
+        if error.code != 416 or not have:
             raise
-        # Nothing follows what is there; the checksum says whether that is the archive.
-        error.close()
-        return True
+        return True  # nothing follows what is there; the checksum says whether that is the archive
     with response:
         length = response.headers.get("Content-Length")
         total = int(length) if length and length.isdigit() else None
         if response.status == 206:
             given = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
             if given is None or int(given[1]) != have:
-                part.unlink()  # not the range that was asked for: from the start
+                part.unlink(missing_ok=True)  # not the range that was asked for: from the start
                 return False
             total = int(given[2]) if given[2] != "*" else None
         else:
@@ -159,7 +163,7 @@ def _fetch_once(url: str, part: Path, progress: Progress | None) -> bool:
             while block := response.read(_BLOCK_BYTES):
                 have += len(block)
                 if have > MAX_ARCHIVE_BYTES:
-                    file.truncate(0)
+                    part.unlink()
                     raise DataError(f"{url}: it has more than {MAX_ARCHIVE_BYTES:,} bytes")
                 file.write(block)
                 if progress is not None:
@@ -181,7 +185,11 @@ def _open(url: str, headers: dict[str, str], timeout_s: float) -> http.client.HT
     ):
         opener.add_handler(handler)
     request = urllib.request.Request(url, headers={"User-Agent": "engram", **headers})
-    response: http.client.HTTPResponse = opener.open(request, timeout=timeout_s)
+    try:
+        response: http.client.HTTPResponse = opener.open(request, timeout=timeout_s)
+    except urllib.error.HTTPError as error:
+        error.close()  # its body is not read
+        raise
     return response
 
 
@@ -229,9 +237,10 @@ def _unpack_members(packed: zipfile.ZipFile, target: Path, dataset: Dataset) -> 
         if member.is_dir() or len(path.parts) < 2 or path.parts[0] != dataset.name:
             continue
         file = target.joinpath(*path.parts[1:])
+        if file.exists():
+            raise DataError(f"{dataset.archive}: it has {member.filename!r} twice")
         file.parent.mkdir(parents=True, exist_ok=True)
-        # "x": two members of one name are no archive of ours.
-        with packed.open(member) as source, file.open("xb") as sink:
+        with packed.open(member) as source, file.open("wb") as sink:
             left -= _copy(source, sink, left, dataset)
 
 

@@ -1,0 +1,64 @@
+"""Small hand-made data sets in the publisher's formats; none of it is the publisher's."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+
+ML_100K = {
+    "u.data": "1\t2\t5\t881250949\n2\t1\t3\t881250949\n1\t1\t4\t881250950\n",
+    "u.genre": "unknown|0\nAction|1\nComedy|2\n\n",
+    "u.item": (
+        "1|Étoile (1995)|01-Jan-1995||http://example.org/1|0|0|1\n"
+        "2|[Rec] Part II, The (1992) (2007)|09-Feb-2007|||0|1|1\n"
+    ),
+    "u.user": "1|24|M|technician|85711\n2|53|F|other|T8H1N\n",
+}
+ML_1M = {
+    "ratings.dat": "1::10::5::978300760\n2::20::4::978302109\n",
+    "movies.dat": "10::Étoile: The Film (1995)::Animation|Children's\n20::Plain::Drama\n",
+    "users.dat": "1::F::1::10::48067\n2::M::56::16::70072-1234\n",
+}
+ML_LATEST_SMALL = {
+    "ratings.csv": "userId,movieId,rating,timestamp\r\n1,1,4.0,964982703\r\n1,3,0.5,964981247\r\n",
+    "movies.csv": (
+        "movieId,title,genres\r\n"
+        '1,"American President, The (1995)",Comedy|Drama\r\n'
+        '3,"11\'09""01 - ""September"", Ségou (2002)",(no genres listed)\r\n'
+    ),
+    "links.csv": "movieId,imdbId,tmdbId\r\n1,0112346,9087\r\n3,0328802,\r\n",
+}
+ENCODINGS = {"ml-100k": "latin-1", "ml-1m": "latin-1", "ml-latest-small": "utf-8"}
+FILES = {"ml-100k": ML_100K, "ml-1m": ML_1M, "ml-latest-small": ML_LATEST_SMALL}
+
+
+def write_dataset(parent: Path, name: str, **changed: str) -> Path:
+    """Write `parent/name`; `changed` replaces files, with a dot in their names written as an underscore."""
+    folder = parent / name
+    folder.mkdir(parents=True)
+    files = FILES[name] | {file.replace("_", "."): text for file, text in changed.items()}
+    for file, text in files.items():
+        (folder / file).write_bytes(text.encode(ENCODINGS[name]))
+    return folder
+
+
+def make_zip(members: dict[str, bytes]) -> bytes:
+    """Zip `members` as they are named."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in members.items():
+            packed.writestr(name, content)
+    return target.getvalue()
+
+
+def archive_of(name: str) -> bytes:
+    """The zip that a publisher of the hand-made data set `name` would offer."""
+    encoding = ENCODINGS[name]
+    return make_zip({f"{name}/{file}": text.encode(encoding) for file, text in FILES[name].items()})
+
+
+def md5_of(content: bytes) -> str:
+    """MD5 in hexadecimal."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
