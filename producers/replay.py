@@ -7,6 +7,7 @@ there it does not write again.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,8 +71,8 @@ class Pace:
         if self.rate is not None and self.speed is not None:
             raise SettingsError("rate and speed are both given, expected one of them")
         for name, value in (("rate", self.rate), ("speed", self.speed)):
-            if value is not None and not value > 0:
-                raise SettingsError(f"{name} is {value}, expected more than 0")
+            if value is not None and not 0 < value < math.inf:
+                raise SettingsError(f"{name} is {value}, expected a finite number above 0")
 
 
 class Progress(NamedTuple):
@@ -95,12 +96,13 @@ class Replay:
         self._pace = pace
         self._clock: Clock = clock or WallClock()
         partitions = log.partition_count(self._topic)
-        self._tails: list[Tail] = read_tails(log, self._topic, range(partitions), stream.source_id)
+        tails = read_tails(log, self._topic, range(partitions), stream.source_id)
+        self._tails = [_reopened(tail, stream.total_events) for tail in tails]
         self._writer = log.writer()
         self._at = min(tail.last_seq for tail in self._tails) + 1
         self._first = self._at
         self._started_s: float | None = None
-        self._last_ms = 0
+        self._first_ms: int | None = None
         self._unflushed = 0
         self.done = all(tail.ended for tail in self._tails)
 
@@ -151,9 +153,9 @@ class Replay:
                 return 0, (least - allowed) / self._pace.rate
             return min(allowed, block.size), 0.0
         if self._pace.speed is not None and block.size:
-            if not self._last_ms:
-                self._last_ms = int(block.event_time_ms[0])
-            now_ms = self._last_ms + elapsed_s * 1000.0 * self._pace.speed
+            if self._first_ms is None:
+                self._first_ms = int(block.event_time_ms[0])
+            now_ms = self._first_ms + elapsed_s * 1000.0 * self._pace.speed
             due = int(np.searchsorted(block.event_time_ms, now_ms, side="right"))
             if not due:
                 return 0, (float(block.event_time_ms[0]) - now_ms) / 1000.0 / self._pace.speed
@@ -213,6 +215,12 @@ class Replay:
         batch = _batch_of(source, events, seq)
         pack = self._pace.pack
         return [encode_pack(batch.take(slice(at, at + pack))) for at in range(0, len(batch), pack)]
+
+
+def _reopened(tail: Tail, total_events: int) -> Tail:
+    """A source that ended before it had as many events, under a smaller limit, starts again and goes on."""
+    short = tail.ended and tail.last_seq < total_events - 1
+    return tail._replace(started=False, ended=False) if short else tail
 
 
 def single_records(source_id: str, events: RatingColumns, seq: NDArray[np.int64]) -> list[Record]:

@@ -10,6 +10,7 @@ Every block has a generator of its own, seeded by (seed, block), so a resumed re
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -46,7 +47,7 @@ class SyntheticConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("events", 0), ("users", 1), ("communities", 1), ("flip_every", 0)):
+        for name, least in (("events", 0), ("users", 1), ("communities", 1), ("flip_every", 0), ("seed", 0)):
             if getattr(self, name) < least:
                 raise SettingsError(f"synthetic {name} is {getattr(self, name)}, expected {least} or more")
         if self.items < self.communities:
@@ -55,6 +56,10 @@ class SyntheticConfig:
             )
         if not 0 <= self.own_share <= 1:
             raise SettingsError(f"synthetic own_share is {self.own_share}, expected 0 to 1")
+        if not 0 < self.events_per_s < math.inf:
+            raise SettingsError(f"synthetic events_per_s is {self.events_per_s}, expected more than 0")
+        if not math.isfinite(self.exponent):
+            raise SettingsError(f"synthetic exponent is {self.exponent}, expected a finite number")
 
 
 class SyntheticStream:
@@ -90,10 +95,10 @@ class SyntheticStream:
         config = self.config
         rng = np.random.default_rng([config.seed, 1, block])
         number = np.arange(block * BLOCK, (block + 1) * BLOCK, dtype=np.int64)
-        arrived = 0.5 + 0.5 * np.minimum(number / max(config.events, 1), 1.0)
-        # A session is one user; `communities` sessions run side by side.
-        users_now = np.maximum((arrived * config.users).astype(np.int64), 1)
-        session = number // (_SESSION * config.communities) * config.communities + number % config.communities
+        # A session is one user, of those there when it starts; `communities` sessions run side by side.
+        turn = _SESSION * config.communities
+        session = number // turn * config.communities + number % config.communities
+        users_now = np.maximum((self._arrived(number // turn * turn) * config.users).astype(np.int64), 1)
         draw = _uniform(session, config.seed)
         user = (draw * users_now).astype(np.int64)
         flips = number // config.flip_every if config.flip_every else np.zeros_like(number)
@@ -101,7 +106,7 @@ class SyntheticStream:
         elsewhere = rng.integers(config.communities, size=BLOCK)
         taste = np.where(own, (self._user_taste[user] + flips) % config.communities, elsewhere)
         per_taste = len(self._cumulative)
-        there = np.maximum((arrived * per_taste).astype(np.int64), 1)
+        there = np.maximum((self._arrived(number) * per_taste).astype(np.int64), 1)
         rank = np.searchsorted(
             self._cumulative, rng.random(BLOCK) * self._cumulative[there - 1], side="right"
         )
@@ -109,11 +114,12 @@ class SyntheticStream:
         rating = np.where(own, 4 + (rng.random(BLOCK) < 0.6), 1 + rng.integers(4, size=BLOCK))
         time_ms = _EPOCH_MS + (number / config.events_per_s * 1000.0).astype(np.int64)
         return RatingColumns(
-            np.char.add(b"u", user.astype("S")),
-            np.char.add(b"i", item.astype("S")),
-            rating.astype(np.float64),
-            time_ms,
+            _ids(b"u", user, config.users), _ids(b"i", item, config.items), rating.astype(np.float64), time_ms
         )
+
+    def _arrived(self, number: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return which part of users and items is there at an event: from a half to 1."""
+        return 0.5 + 0.5 * np.minimum(number / max(self.config.events, 1), 1.0)
 
     def items(self) -> Iterator[ItemMetadata]:
         """Titles, and the community as the genre."""
@@ -128,9 +134,14 @@ class SyntheticStream:
         return iter(())
 
 
+def _ids(prefix: bytes, number: NDArray[np.int64], count: int) -> NDArray[np.bytes_]:
+    """Ids of numbers below `count`, as wide as the longest."""
+    return np.char.add(prefix, number.astype(f"S{len(str(count - 1))}"))
+
+
 def _uniform(number: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
     """Uniform in [0, 1) by number: splitmix64 (Steele et al. 2014), so that any block can be made alone."""
-    state = number.astype(np.uint64) + np.uint64(seed) * np.uint64(0xD1B54A32D192ED03)
+    state = number.astype(np.uint64) + np.uint64(seed * 0xD1B54A32D192ED03 % (1 << 64))
     mixed = (state + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -151,8 +162,8 @@ def checkerboard(
     parity = (user + (number >= flip_at)) % 2
     item = 2 * rng.integers(half, size=n_events) + parity
     return RatingColumns(
-        np.char.add(b"u", user.astype("S")),
-        np.char.add(b"i", item.astype("S")),
+        _ids(b"u", user, n_users),
+        _ids(b"i", item, n_items),
         np.full(n_events, 5.0),
         _EPOCH_MS + number * 1000,
     )
