@@ -1,0 +1,1 @@
+"""Benchmarks: speeds as ratios to a named peer in the same run."""
