@@ -156,7 +156,7 @@ def _activity(frame: pd.DataFrame) -> Table:
     table = Table("ratings per", *_QUANTILES, title="Activity")
     for side in ("user", "item"):
         quantiles = frame[side].value_counts().quantile(list(_QUANTILES.values()))
-        table.add_row(side, *(f"{value:,.0f}" for value in quantiles))
+        table.add_row(side, *(f"{value:,.1f}" for value in quantiles))
     return table
 
 
