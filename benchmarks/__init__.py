@@ -1,1 +1,0 @@
-"""Benchmarks: speeds as ratios to a named peer in the same run."""
