@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from engram import checkpoint_cli, data_cli, kafka_cli
+from engram.demo_command import demo
 from engram.ingest_command import ingest
 from engram.produce_command import produce
-from engram.replay_command import demo, replay
+from engram.replay_command import replay
 from engram.services import evaluate, learn
 from eventlog.errors import EngramError, SettingsError
 

@@ -33,7 +33,7 @@ def run_inline(settings: Settings, folder: Path) -> dict[str, Any]:
     )
     topics = Topics.with_prefix(settings.topic_prefix)
     source = find_source(settings)
-    stream = open_stream(settings, source)
+    stream = open_stream(settings, source.folder)
     with open_log(settings) as log:
         create_topics(log, topics, settings.partitions)
         publish_metadata(log, topics, stream)

@@ -10,7 +10,7 @@ from engram.options import settings_command
 from engram.parts import build_replay, create_topics, open_log
 from engram.services import WithParent, start_service
 from engram.settings import Settings
-from engram.source import find_source, open_stream
+from engram.source import find_folder, open_stream
 from eventlog.topics import Topics
 from producers.replay import publish_metadata
 
@@ -20,7 +20,7 @@ def produce(settings: Settings, with_parent: WithParent = False) -> None:
     """Replay a data set into the ratings topic; started again, it goes on where the log's tail says."""
     start_service(settings)
     stop = StopRequest(with_parent=with_parent)
-    stream = open_stream(settings, find_source(settings))
+    stream = open_stream(settings, find_folder(settings))
     topics = Topics.with_prefix(settings.topic_prefix)
     with open_log(settings) as log:
         create_topics(log, topics, settings.partitions)

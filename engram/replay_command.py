@@ -91,6 +91,8 @@ def run_replay(
     folder = RunFolder(out, settings, fresh=fresh)
     settings = folder.place(find_broker(settings) if settings.log == "kafka" else settings)
     source = source or find_source(settings)
+    if source.folder is not None:
+        settings = msgspec.structs.replace(settings, data_dir=str(source.folder))
     console.print(source.description, markup=False, highlight=False, style="bold")
     if folder.notice:
         console.print(folder.notice, markup=False, highlight=False)
@@ -145,7 +147,7 @@ class _Replaying:
         stack.callback(self._stop_children)
         # Resumed between the last event and the report, it has nothing left to start.
         seconds = None if evaluator.done else self._evaluate(evaluator, quiet=quiet)
-        data_digest = open_stream(settings, self._source).digest()
+        data_digest = open_stream(settings, self._source.folder).digest()
         result = evaluator.result(run_info(settings, self._source, data_digest, seconds))
         from engram.report import write_report  # here, for children and --help need no plotting
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engram.settings import Settings, time_range_ms
-from eventlog.errors import DataMissingError, SettingsError
+from eventlog.errors import SettingsError
 from producers.datasets import DATASETS
 from producers.event_order import TieOrder
+from producers.sources import find_dataset, locate_dataset
 from producers.stream import Cut, DatasetStream, EventStream
 from producers.synthetic import SyntheticConfig, SyntheticStream
 
@@ -18,36 +19,54 @@ _SYNTHETIC_FLIP_EVERY = 25_000
 
 
 class Source(NamedTuple):
-    """Where a data set was found: `folder` is None for the synthetic stream; `description` is a sentence."""
+    """Where a data set is: `folder` is None for the synthetic stream; `description` says it in capital letters."""
 
     dataset: str
     description: str
     folder: Path | None
 
 
-def find_source(settings: Settings) -> Source:
-    """Find the data set that the settings name; says in capital letters where.
+def find_source(settings: Settings, *, download: bool = True) -> Source:
+    """Find the data set that the settings name: in the data folder, in the cache, at its publisher.
 
-    Raises `SettingsError` for an unknown name, `DataMissingError` when no place has it.
+    Raises `SettingsError` for an unknown name, `DataFormatError` for a malformed line in what was found, and
+    `DataMissingError`, which lists what was tried.
     """
-    name = settings.dataset
+    name = _checked_name(settings)
     if name == SYNTHETIC:
-        return Source(SYNTHETIC, "DATA: THE SYNTHETIC STREAM. These are not real ratings.", None)
-    if name not in DATASETS:
-        raise SettingsError(f"dataset is {name!r}, expected one of {', '.join([*DATASETS, SYNTHETIC])}")
-    folder = Path(settings.data_dir or ".") / name
-    if not folder.is_dir():
-        raise DataMissingError(str(folder))
-    return Source(name, f"DATA: REAL, {name} FROM THE FOLDER {folder}.", folder)
+        return Source(SYNTHETIC, "SYNTHETIC DATA: A GENERATED STREAM, NOT REAL RATINGS", None)
+    found = find_dataset(name, _data_dir(settings), download=download)
+    return Source(name, found.sentence, found.folder)
 
 
-def open_stream(settings: Settings, source: Source) -> EventStream:
-    """Open the stream of a source; a data set is read whole, and strictly.
+def find_folder(settings: Settings) -> Path | None:
+    """Find the same folder as `find_source`, without reading what is there already."""
+    name = _checked_name(settings)
+    if name == SYNTHETIC:
+        return None
+    located = locate_dataset(DATASETS[name], _data_dir(settings))
+    return located[0] if located else find_source(settings).folder
 
-    Raises `DataFormatError` for a malformed line, `SettingsError` for a setting that the source cannot follow.
+
+def _checked_name(settings: Settings) -> str:
+    if settings.dataset not in {*DATASETS, SYNTHETIC}:
+        known = ", ".join([*DATASETS, SYNTHETIC])
+        raise SettingsError(f"dataset is {settings.dataset!r}, expected one of {known}")
+    return settings.dataset
+
+
+def _data_dir(settings: Settings) -> Path | None:
+    return Path(settings.data_dir) if settings.data_dir else None
+
+
+def open_stream(settings: Settings, folder: Path | None) -> EventStream:
+    """Open the stream of the data set in `folder`, which is read whole, or the synthetic one for None.
+
+    Raises `DataFormatError` for a malformed line, `SettingsError` for a setting that the stream cannot follow.
     """
     from_ms, to_ms = time_range_ms(settings)
-    if source.folder is None:
+    name = _checked_name(settings)
+    if folder is None:
         for field in ("min_rating", "from_time", "to_time"):
             if getattr(settings, field) is not None:
                 raise SettingsError(
@@ -61,4 +80,4 @@ def open_stream(settings: Settings, source: Source) -> EventStream:
             )
         )
     cut = Cut(settings.min_rating or 0.0, TieOrder(settings.tie_order), from_ms, to_ms, settings.limit)
-    return DatasetStream(DATASETS[source.dataset], source.folder, cut)
+    return DatasetStream(DATASETS[name], folder, cut)
