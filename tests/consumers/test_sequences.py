@@ -66,6 +66,19 @@ def test_a_key_is_forgotten_after_the_window() -> None:
     assert sequences.fresh(events_of([(None, 0, 0, "k")])).tolist() == [True]
 
 
+def test_the_oldest_key_is_still_the_first_to_go_after_a_restore() -> None:
+    first, second = Sequences(1, WINDOW), Sequences(1, WINDOW)
+    first.fresh(events_of([(None, 0, 0, key) for key in "klmn"]))
+    second.restore(first.arrays(), first.meta())
+    assert second.fresh(events_of([(None, 0, 0, key) for key in "opmn"])).tolist() == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert second.fresh(events_of([(None, 0, 0, key) for key in "kl"])).all()
+
+
 def test_a_source_counts_on_each_partition_for_itself() -> None:
     sequences = Sequences(PARTITIONS, WINDOW)
     assert sequences.fresh(events_of([("a", 0, 5, ""), ("a", 1, 3, ""), ("a", 0, 5, "")])).tolist() == [

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from online_models.decayed_popularity import DecayedPopularityConfig
-from online_models.hebbian import HebbianConfig
+from online_models.hebbian import Hebbian, HebbianConfig
 from online_models.model import ClockName, Model, ModelConfig
 from online_models.registry import DEFAULT_MODELS, MODELS
 from tests.online_models.event_streams import Driver, checkerboard, random_stream
@@ -94,6 +94,15 @@ def test_nothing_learned_is_nothing_recommended(case: Case) -> None:
     empty = bits(driver.model)
     driver.model.restore({name: array.copy() for name, array in driver.model.arrays().items()})
     assert bits(driver.model) == empty
+
+
+def test_an_empty_bounded_layout_is_restored_as_one() -> None:
+    config = HebbianConfig(direct_neurons=0, row_synapses=6)
+    fresh, restored = (Driver(Hebbian(config), "event_count") for _ in range(2))
+    restored.model.restore(fresh.model.arrays())
+    assert restored.model.digest() == fresh.model.digest()
+    assert restored.feed(STREAM).tolist() == fresh.feed(STREAM).tolist()
+    assert restored.model.digest() == fresh.model.digest()
 
 
 def test_the_same_stream_gives_the_same_state(case: Case) -> None:
