@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import typer.main
 import yaml
@@ -21,7 +20,6 @@ OURS = {name: service for name, service in COMPOSE["services"].items() if servic
 def _parse(arguments: list[str]) -> dict[str, Any]:
     """Parse a command line as `engram` does, without running it; returns the flags that were given."""
     group = typer.main.get_command(app)
-    assert isinstance(group, click.Group)
     command = group.commands[arguments[0]]
     context = command.make_context(arguments[0], list(arguments[1:]))
     return {name: value for name, value in context.params.items() if value}
