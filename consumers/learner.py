@@ -76,14 +76,17 @@ class Learner:
         self._committed_at = self._flushed_at = time.monotonic()
         self._first_event_at: float | None = None
         self._between_steps = True
-        # A checkpoint at the end was written after the summary was acknowledged: nothing is left to say.
-        self.done = config.stop_at_end and all(
-            stream.restored and stream.intake.ended for stream in self._streams
-        )
+        self.done = config.stop_at_end and all(self._finished_before(stream) for stream in self._streams)
 
     def _lanes(self) -> list[tuple[int, tuple[int, ...]]]:
         everything = tuple(range(self._partitions))
         return [(0, everything)] if self._config.merge else [(p, (p,)) for p in everything]
+
+    def _finished_before(self, stream: Stream) -> bool:
+        """Whether the checkpoint is of the end: its summary was acknowledged, and nothing is left to read."""
+        ends = self._log.bounds(self._topics.ratings)
+        read = all(offset >= ends[p].end for p, (offset, _) in stream.intake.positions.items())
+        return stream.restored and stream.intake.ended and read
 
     def run(self) -> None:
         """Step until done."""
