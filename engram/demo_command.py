@@ -39,8 +39,11 @@ def choose(settings: Settings) -> tuple[Settings, Source]:
     offers = [(name, least, False) for name, least in _CHOICES] + [(*_CHOICES[0], True)]
     for name, least, download in offers:
         chosen = msgspec.structs.replace(settings, dataset=name, min_rating=least)
-        with contextlib.suppress(DataMissingError):
+        try:
             return chosen, find_source(chosen, download=download)
+        except DataMissingError as error:
+            missing = error
+    typer.echo(f"NO REAL DATA: {missing}")
     chosen = msgspec.structs.replace(settings, dataset=SYNTHETIC)
     return chosen, find_source(chosen)
 

@@ -40,6 +40,7 @@ INTERRUPTED = 130
 READY_TIMEOUT_S = 300.0
 END_TIMEOUT_S = 120.0
 _STEP_S = 0.05
+_FILE_WIDTH = 120  # of output that is no terminal: the final table needs as much
 
 Out = Annotated[
     Path | None,
@@ -81,6 +82,8 @@ def run_replay(
     Raises `EngramError` for bad settings and failed children; exits with `INTERRUPTED` on SIGINT and SIGTERM.
     """
     console = Console(soft_wrap=True)
+    if not console.is_terminal:
+        console.width = max(console.width, _FILE_WIDTH)
     # What can be said at once is said before anything is looked for, downloaded or started.
     if settings.dataset is None:
         raise SettingsError("dataset is absent, expected the name of one: `engram data list`")
