@@ -40,7 +40,7 @@ def draw_curves(result: Mapping[str, Any], curves: Mapping[str, Any]) -> bytes:
     figure.text(
         0.045,
         0.905,
-        textwrap.shorten(result["data_source"], 170, placeholder=" …"),
+        textwrap.fill(result["data_source"], 150),
         ha="left",
         va="center",
         fontsize=10,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 from rich import progress as bars
 from rich.console import Console
@@ -17,6 +16,9 @@ from producers.columns import RatingColumns
 from producers.datasets import DATASETS, PUBLISHER, Dataset
 from producers.download import download
 from producers.sources import Found, dataset_named, default_cache_dir, find_dataset, locate_dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 app = typer.Typer(help="Data sets: list, get, verify, describe.", no_args_is_help=True)
 
@@ -114,6 +116,8 @@ def describe(
 
 def rating_frame(found: Found) -> pd.DataFrame:
     """Return all ratings as columns user, item (categories of str), rating (float64), time (datetime64, UTC)."""
+    import pandas as pd
+
     columns = RatingColumns.concat(list(found.dataset.reader.ratings(found.folder)))
     return pd.DataFrame(
         {

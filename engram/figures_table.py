@@ -16,6 +16,8 @@ COLUMNS: Final = (
     "ev/s",
     "state",
 )
+# Left out where there is no room.
+ONLY_WIDE: Final = ("Recall@10", "NDCG@10", "MRR@10")
 MEASURES: Final = ("recall@10", "ndcg@10", "mrr@10")
 
 

@@ -6,17 +6,18 @@ It reads the evaluator only. Where the output is no terminal it writes a plain l
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from consumers.evaluator import Evaluator
-from engram.figures_table import COLUMNS, rate, ratio, rows, title
+from engram.figures_table import COLUMNS, ONLY_WIDE, rate, ratio, rows, title
 from evaluation.figures import ALL, LAST_70, Figures, window_span
 
 REFRESH_S: Final = 0.25
@@ -140,18 +141,33 @@ class LiveView:
         return Group(self._progress, table)
 
 
-def final_table(result: Mapping[str, Any]) -> Table:
-    """Return the final table of a result (the content of result.json) for a rich console."""
-    table = Table(title=title(result), caption=result["data_source"])
-    for index, column in enumerate(COLUMNS):
-        table.add_column(
-            column.replace(" last", "\nlast"),
-            justify="right" if index else "left",
-            style="" if index else "bold",
-        )
-    for cells in rows(result):
-        table.add_row(*cells)
-    return table
+class FinalTable:
+    """The final table of a result (the content of result.json); a narrow console gets the last 70 % alone."""
+
+    def __init__(self, result: Mapping[str, Any]) -> None:
+        self._result = result
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wide = self._table(COLUMNS)
+        narrow = [column for column in COLUMNS if column not in ONLY_WIDE]
+        natural = Measurement.get(console, options.update(max_width=1_000), wide).maximum
+        fits = natural <= options.max_width
+        yield wide if fits or self._result["last_70_from"] is None else self._table(narrow)
+
+    def _table(self, columns: Sequence[str]) -> Table:
+        table = Table(title=title(self._result), title_justify="left")
+        for column in columns:
+            first = column == COLUMNS[0]
+            table.add_column(
+                column.replace(" last", "\nlast"),
+                justify="left" if first else "right",
+                style="bold" if first else "",
+                no_wrap=True,
+            )
+        shown = [COLUMNS.index(column) for column in columns]
+        for cells in rows(self._result):
+            table.add_row(*(cells[index] for index in shown))
+        return table
 
 
 def _figure(figures: Figures | None, measure: str) -> str:

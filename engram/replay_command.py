@@ -23,7 +23,7 @@ from consumers.evaluator import Evaluator
 from consumers.metrics import EvaluatorMetrics
 from engram import options
 from engram.children import Child, StopRequest
-from engram.live_view import LiveView, final_table
+from engram.live_view import FinalTable, LiveView
 from engram.options import settings_command
 from engram.parts import create_topics, lane_config, open_log, run_info, serve_metrics
 from engram.recompute import read_to_the_end
@@ -113,7 +113,7 @@ def run_replay(
         except StoppedError:
             console.print(f"\nStopped. To go on: {_resume_command(folder)}", markup=False, highlight=False)
             raise SystemExit(INTERRUPTED) from None
-    console.print(final_table(result))
+    console.print(FinalTable(result))
     console.print(f"digest {result['digest']}\nreport {out}", markup=False, highlight=False)
     return result
 

@@ -17,7 +17,7 @@ from consumers.evaluator import Evaluator
 from consumers.result import RunInfo, result_schema
 from engram.curves_chart import choose_window, draw_curves, spread
 from engram.figures_table import rows, size
-from engram.live_view import LiveView, final_table
+from engram.live_view import FinalTable, LiveView
 from engram.report import write_report
 from evaluation.prequential import PrequentialConfig
 from eventlog.sqlite_log import SqliteLog
@@ -180,9 +180,20 @@ def test_the_live_view_leaves_the_terminal_alone_after_an_error(evaluator: Evalu
     assert out.getvalue().endswith("\x1b[?25h")  # the cursor is visible again
 
 
-def test_the_final_table_has_every_model_and_the_source(evaluator: Evaluator) -> None:
+@pytest.mark.parametrize(("width", "columns"), [(150, 6), (80, 3)])
+def test_the_final_table_fits_the_console(evaluator: Evaluator, width: int, columns: int) -> None:
     evaluator.step(0.0)
     out = io.StringIO()
-    Console(file=out, width=150).print(final_table(evaluator.result(RUN)))
-    for text in (*MODELS, "SYNTHETIC STREAM", "600 events", "1,200", "2.0 KiB"):
+    Console(file=out, width=width).print(FinalTable(evaluator.result(RUN)))
+    text = out.getvalue()
+    assert "…" not in text
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert text.count("@10") == columns
+
+
+def test_the_final_table_has_every_model(evaluator: Evaluator) -> None:
+    evaluator.step(0.0)
+    out = io.StringIO()
+    Console(file=out, width=150).print(FinalTable(evaluator.result(RUN)))
+    for text in (*MODELS, "600 events", "1,200", "2.0 KiB"):
         assert text in out.getvalue()
