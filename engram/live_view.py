@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.measure import Measurement
@@ -155,7 +156,7 @@ class FinalTable:
         yield wide if fits or self._result["last_70_from"] is None else self._table(narrow)
 
     def _table(self, columns: Sequence[str]) -> Table:
-        table = Table(title=title(self._result), title_justify="left")
+        table = Table(title=title(self._result), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
         for column in columns:
             first = column == COLUMNS[0]
             table.add_column(
