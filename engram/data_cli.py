@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich import progress as bars
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from engram.figures_table import size
 from eventlog.metadata import ItemMetadata
@@ -36,7 +36,7 @@ _QUANTILES = {"least": 0.0, "10 %": 0.1, "median": 0.5, "90 %": 0.9, "most": 1.0
 @app.command("list")
 def list_command(data_dir: DataDir = None) -> None:
     """List the data sets, with the publisher's counts and where each is on this machine."""
-    table = Table("name", "title", "ratings", "users", "items", "scale")
+    table = Table(Column("name", no_wrap=True), "title", "ratings", "users", "items", "scale")
     table.add_column("where", overflow="fold")
     for dataset in DATASETS.values():
         place = locate_dataset(dataset, data_dir)
