@@ -48,11 +48,14 @@ def ingest(settings: Settings, file: File = None, source: SourceId = None) -> No
     limits = Limits(
         settings.rating_min, settings.rating_max, settings.max_future_s, settings.max_message_bytes
     )
-    piped = file is None or str(file) == "-"
-    name = source or (f"stdin-{uuid.uuid4().hex[:12]}" if piped or file is None else file.name)
+    if str(file) == "-":
+        file = None
+    name = source
+    if name is None:
+        name = file.name if file else f"stdin-{uuid.uuid4().hex[:12]}"
     with contextlib.ExitStack() as stack:
         try:
-            stream = sys.stdin.buffer if piped or file is None else stack.enter_context(file.open("rb"))
+            stream = stack.enter_context(file.open("rb")) if file else sys.stdin.buffer
         except OSError as error:
             raise SettingsError(f"file is {str(file)!r}, expected JSON lines: {error.strerror}") from None
         log = stack.enter_context(open_log(settings))
