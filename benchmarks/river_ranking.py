@@ -22,7 +22,7 @@ from river import reco
 
 from consumers.lane import Lane, LaneConfig
 from consumers.versions import versions
-from consumers.warm_up import warm_up
+from engram.warm import warm_up_learner
 from eventlog.events import EventBatch, Kind
 from online_models.registry import DEFAULT_MODELS
 from producers.columns import RatingColumns
@@ -61,7 +61,7 @@ def load(dataset: str, data_dir: Path, min_rating: float) -> EventBatch:
 def time_ours(events: EventBatch, model: str) -> float:
     """Seconds to rank and learn every event, ids, histories and duplicates included."""
     config = LaneConfig((model,), {})
-    warm_up(config)
+    warm_up_learner(config, 1)
     lane = Lane(0, (0,), 1, config)
     started = time.perf_counter()
     for at in range(0, len(events), BATCH):

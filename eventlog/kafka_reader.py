@@ -42,6 +42,9 @@ class KafkaReader:
             if partition not in begins:
                 raise LogError(f"topic {topic}: partition is {partition}, expected 0 to {len(begins) - 1}")
         self._places = {partition: TopicPartition(topic, partition) for partition in partitions}
+        # {partition: where to go on} of those that are paused. They are unassigned rather than paused in the client,
+        # which (3.0.12) can leave what it had fetched of a resumed partition behind for ever.
+        self._paused: dict[int, int] = {}
         self._existence_checked_s = time.monotonic()
         with broker_errors(bootstrap, "opening a reader"):
             self._consumer = KafkaConsumer(
@@ -65,12 +68,19 @@ class KafkaReader:
         """Read `partition` from `offset` next; the next poll raises `OffsetGoneError` for one not retained."""
         if offset < 0:
             raise self._gone(partition, offset)
-        self._consumer.seek(self._place(partition), offset)
+        place = self._place(partition)
+        if partition in self._paused:
+            self._paused[partition] = offset
+        else:
+            self._consumer.seek(place, offset)
 
     def poll(self, max_records: int, timeout_s: float) -> list[RecordBatch]:
         """Return up to `max_records`. Raises `OffsetGoneError`, `TopicMissingError` when it was deleted."""
         if max_records < 1:
             raise LogError(f"max_records is {max_records}, expected 1 or more")
+        if len(self._paused) == len(self._places):
+            time.sleep(timeout_s)
+            return []
         with broker_errors(self._bootstrap, f"reading {self._topic}"):
             try:
                 found = self._consumer.poll(timeout_s * 1000, max_records)
@@ -86,15 +96,30 @@ class KafkaReader:
 
     def position(self, partition: int) -> int:
         """The offset that the next poll of `partition` starts from."""
-        return int(self._consumer.position(self._place(partition)))
+        place = self._place(partition)
+        return self._paused[partition] if partition in self._paused else int(self._consumer.position(place))
 
     def pause(self, partitions: Iterable[int]) -> None:
         """Leave these partitions out of polls until resumed."""
-        self._consumer.pause(*map(self._place, partitions))
+        new = {self._place(partition).partition for partition in partitions} - self._paused.keys()
+        if new:
+            self._paused |= {partition: self.position(partition) for partition in sorted(new)}
+            self._assign()
 
     def resume(self, partitions: Iterable[int]) -> None:
         """Take these partitions into polls again."""
-        self._consumer.resume(*map(self._place, partitions))
+        again = {self._place(partition).partition for partition in partitions} & self._paused.keys()
+        if again:
+            offsets = {partition: self._paused.pop(partition) for partition in sorted(again)}
+            self._assign()
+            for partition, offset in offsets.items():
+                self._consumer.seek(self._places[partition], offset)
+
+    def _assign(self) -> None:
+        """Assign what is not paused; the client keeps the positions of what stays assigned."""
+        self._consumer.assign(
+            [place for partition, place in self._places.items() if partition not in self._paused]
+        )
 
     def close(self) -> None:
         """Release."""

@@ -11,7 +11,6 @@ import pytest
 
 from consumers.lane import Lane, LaneConfig
 from consumers.predictions import NEW_ITEM, NEW_USER, REPEAT, PredictionBlock
-from consumers.warm_up import warm_up
 from eventlog.deadletter import DeadLetter, Reason
 from eventlog.errors import CheckpointMismatchError, SettingsError
 from eventlog.events import EventBatch
@@ -197,9 +196,3 @@ def test_a_checkpoint_of_something_else_is_refused(field: str, other: Lane) -> N
 def test_unknown_models_are_refused(models: tuple[str, ...], match: str) -> None:
     with pytest.raises(SettingsError, match=match):
         lane(LaneConfig(models=models, configs={}))
-
-
-def test_warming_up_leaves_nothing_behind() -> None:
-    warm_up(CONFIG)
-    of = lane()
-    assert (of.learned, len(of.users), len(of.items)) == (0, 0, 0)
