@@ -5,6 +5,7 @@ What a child says goes to a file. Lines of it that are JSON objects are for the 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -35,7 +36,7 @@ class Child:
             # A session of its own: Ctrl-C reaches the parent alone, which stops its children in order.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "engram", *arguments],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=dict(environment),
@@ -63,6 +64,13 @@ class Child:
                     return message[key]
         return None
 
+    def tell(self) -> None:
+        """Say to a child that waits in `wait_for_word` that it may go on; one that has ended hears nothing."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            with contextlib.suppress(OSError):
+                self._process.stdin.write(b"\n")
+                self._process.stdin.close()
+
     def wait(self, timeout_s: float) -> None:
         """Wait until it has ended. Raises `EngramError` if it fails, or has not ended in time."""
         try:
@@ -75,6 +83,9 @@ class Child:
 
     def stop(self, timeout_s: float = 60.0) -> None:
         """Ask it to end, wait, and end it if it does not."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
         if self.running:
             self._process.terminate()
             try:
@@ -94,6 +105,11 @@ class Child:
 def say(**message: Any) -> None:
     """Say one JSON line to the parent."""
     print(json.dumps(message), flush=True)
+
+
+def wait_for_word() -> bool:
+    """Wait for the parent's `tell`; False when the parent is gone, or has given up."""
+    return bool(sys.stdin.readline())
 
 
 class StopRequest:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from typing import Annotated
+
+import typer
 
 from engram import options
-from engram.children import StopRequest, say
+from engram.children import StopRequest, say, wait_for_word
 from engram.options import settings_command
 from engram.parts import build_replay, create_topics, open_log
 from engram.services import WithParent, start_service
@@ -14,9 +17,12 @@ from engram.source import find_folder, open_stream
 from eventlog.topics import Topics
 from producers.replay import publish_metadata
 
+# Hidden: for `engram replay`, which starts it beside the learner and lets it write when the learner is ready.
+OnWord = Annotated[bool, typer.Option("--on-word", hidden=True)]
+
 
 @settings_command(*options.SOURCE, *options.LOG)
-def produce(settings: Settings, with_parent: WithParent = False) -> None:
+def produce(settings: Settings, with_parent: WithParent = False, on_word: OnWord = False) -> None:
     """Replay a data set into the ratings topic; started again, it goes on where the log's tail says."""
     start_service(settings)
     stop = StopRequest(with_parent=with_parent)
@@ -26,6 +32,10 @@ def produce(settings: Settings, with_parent: WithParent = False) -> None:
         create_topics(log, topics, settings.partitions)
         publish_metadata(log, topics, stream)
         replay = build_replay(settings, log, topics, stream)
+        if on_word:
+            say(ready=True)
+            if not wait_for_word():
+                return
         say(writing_since_s=time.time())
         while not stop and not replay.done:
             replay.step()

@@ -161,9 +161,11 @@ class _Replaying:
     def _evaluate(self, evaluator: Evaluator, *, quiet: bool) -> float | None:
         """Run the children and evaluate until the end; return the seconds from the first write to the last event."""
         learner = self._start("learner", "learn", "--until-end")
+        producer = self._start("producer", "produce", "--on-word")
         warm_up_evaluator()
         self._wait_until_ready(learner)
-        producer = self._start("producer", "produce")
+        self._wait_until_ready(producer)
+        producer.tell()
         heading = f"{self._settings.dataset} ({self._settings.log} log)"
         view = None if quiet else LiveView(evaluator, heading=heading, console=self._console)
         with view or contextlib.nullcontext():

@@ -26,7 +26,9 @@ from eventlog.errors import SettingsError
 ENVIRONMENT_PREFIX = "ENGRAM_"
 DEFAULT_FILE = "engram.toml"
 # Read elsewhere, for they concern the process and not the work: no settings of a run.
-OTHER_VARIABLES = frozenset({"ENGRAM_DEBUG", "ENGRAM_FAILPOINT", "ENGRAM_CACHE_DIR"})
+OTHER_VARIABLES = frozenset(
+    {"ENGRAM_DEBUG", "ENGRAM_FAILPOINT", "ENGRAM_CACHE_DIR", "ENGRAM_TEST_KAFKA", "ENGRAM_FAULTS_OUT"}
+)
 SECRETS = frozenset({"sasl_plain_password", "ssl_password"})
 MASK = "********"
 
