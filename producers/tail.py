@@ -76,15 +76,18 @@ def _read_tail(log: Log, topic: str, partition: int, bounds: Bounds, source_id: 
     found = Tail(-1, started=False, ended=False)
     for span in _spans(bounds):
         found = _merge(_scan(_batches(log, topic, partition, span), source_id), found)
-        if found.last_seq >= 0 or found.started:
+        if found.last_seq >= 0:
             # Anything of a source at all means that its START lies before.
             return found._replace(started=True)
+        # Before a START alone there may be more: a source that ended can be opened anew.
     return found
 
 
 def _merge(earlier: Tail, later: Tail) -> Tail:
     return Tail(
-        max(earlier.last_seq, later.last_seq), earlier.started or later.started, earlier.ended or later.ended
+        max(earlier.last_seq, later.last_seq),
+        earlier.started or later.started,
+        later.ended or (earlier.ended and not later.started),
     )
 
 
