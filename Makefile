@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 LOG ?= embedded
 ARGS ?=
+DATA ?= $(or $(ENGRAM_DATA_DIR),data)
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -11,7 +12,7 @@ LOCKED := $(PIP) install --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-full lint format lock bench clean
+.PHONY: help install demo test test-full lint format lock bench figures clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -42,8 +43,11 @@ lock: $(VENV)/.dev ## Pin the dependencies anew (requirements/*.txt)
 	@$(PIP) install uv
 	@UV=$(BIN)/uv requirements/lock.sh
 
-bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run
-	@$(BIN)/python -m benchmarks.river_ranking $(ARGS)
+bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run (DATA=DIR with ml-1m)
+	@$(BIN)/python -m benchmarks.end_to_end --data-dir "$(DATA)" $(ARGS)
+
+figures: $(VENV)/.dev ## Make the README's figures anew (DATA=DIR with ml-100k and ml-1m)
+	@$(BIN)/python -m benchmarks.readme_figures --data-dir "$(DATA)"
 
 clean: ## Remove the environment, caches and build products (runs/ stays)
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
