@@ -85,7 +85,8 @@ class Progress(NamedTuple):
 class Replay:
     """Writes `stream` to `topics.ratings`. `step` until `done`, or `run`.
 
-    Everything before the log's tail is left as it is; see `producers.tail`.
+    Everything before the log's tail is left as it is; see `producers.tail`. Raises `SettingsError` when the log
+    holds more of this source than `stream` has.
     """
 
     def __init__(
@@ -97,6 +98,12 @@ class Replay:
         self._clock: Clock = clock or WallClock()
         partitions = log.partition_count(self._topic)
         tails = read_tails(log, self._topic, range(partitions), stream.source_id)
+        last_seq = max(tail.last_seq for tail in tails)
+        if last_seq >= max(stream.total_events, 1):
+            raise SettingsError(
+                f"limit leaves {stream.total_events} events of {stream.source_id}, and the log holds them up to number "
+                f"{last_seq}: expected a limit of {last_seq + 1} or more, or another log"
+            )
         self._tails = [_reopened(tail, stream.total_events) for tail in tails]
         self._writer = log.writer()
         self._at = min(tail.last_seq for tail in self._tails) + 1

@@ -19,7 +19,7 @@ from eventlog.metadata import decode_item, decode_user
 from eventlog.partitioner import partition_of
 from eventlog.sqlite_log import SqliteLog
 from producers.datasets import DATASETS
-from producers.replay import TICK_S, Pace, Progress, Replay, publish_metadata
+from producers.replay import Pace, Progress, Replay, publish_metadata
 from producers.stream import Cut, DatasetStream, EventStream
 from producers.synthetic import SyntheticConfig, SyntheticStream
 from tests.producers.dataset_files import write_dataset
@@ -60,20 +60,6 @@ def new_log(tmp_path: Path) -> Iterator[Started]:
     yield started
     for log in started.logs:
         log.close()
-
-
-class FakeClock:
-    """Time passes only by sleeping."""
-
-    def __init__(self) -> None:
-        self.seconds = 1_000.0
-
-    def now(self) -> float:
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        assert seconds > 0
-        self.seconds += seconds
 
 
 def replay(log: Log, stream: EventStream, pack: int = 256) -> None:
@@ -310,63 +296,14 @@ def test_a_larger_limit_goes_on_even_when_it_was_stopped_at_once(new_log, tmp_pa
     assert mine == expected_events(long, 1)[0]
 
 
-def test_a_rate_is_kept(new_log):
-    log, clock = new_log(1), FakeClock()
-    stream = SyntheticStream(SyntheticConfig(events=2_500, users=60, items=90))
-    one = Replay(log, TOPICS, stream, Pace(256, rate=1_000), clock)
-    began = clock.now()
-    while not one.done:
-        written = one.step().written
-        elapsed = clock.now() - began
-        assert elapsed * 1_000 - 200 <= written <= elapsed * 1_000 + 1
-        assert len(events(log)) == written  # what is due is there to be read, not in a buffer
-    assert clock.now() - began == pytest.approx(2.5, abs=2 * TICK_S)
-    one.close()
-
-
-def test_real_time_is_kept_times_speed(new_log, tmp_path):
-    stream = dataset(tmp_path, ["1 1 5 100", "1 2 5 110", "2 1 5 110", "2 2 5 125"])
-    log, clock = new_log(1), FakeClock()
-    one = Replay(log, TOPICS, stream, Pace(1, speed=10.0), clock)
-    began = clock.now()
-    seen: list[float] = []
-    while not one.done:
-        written = one.step().written
-        seen += [clock.now() - began] * (written - len(seen))
-    one.close()
-    assert seen == pytest.approx([0.0, 1.0, 1.0, 2.5])
-    assert len(events(log)) == 4
-
-
-def test_a_replay_that_goes_on_waits_for_nothing_that_is_past(new_log, tmp_path):
-    stream = dataset(tmp_path, ["1 1 5 100", "1 2 5 999", "2 1 5 1009"])
-    whole, log, clock = new_log(1), new_log(1), FakeClock()
-    replay(whole, stream, 1)
-    copy(whole, log, TOPICS.ratings, 0, 2)  # START and the first event
-    one = Replay(log, TOPICS, stream, Pace(1, speed=1.0), clock)
-    began = clock.now()
-    assert one.step().written == 2
-    assert clock.now() == began
-    one.run()
-    assert clock.now() - began == pytest.approx(10.0)
-    one.close()
-
-
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        ({"pack": 0}, "pack is 0"),
-        ({"pack": 4097}, "pack is 4097"),
-        ({"rate": 0.0}, "rate is 0"),
-        ({"rate": math.nan}, "rate is nan"),
-        ({"speed": -1.0}, "speed is -1"),
-        ({"speed": math.inf}, "speed is inf"),
-        ({"speed": 1.0, "rate": 1.0}, "rate and speed are both given"),
-    ],
-)
-def test_a_pace_that_is_none_is_refused(wrong, said):
-    with pytest.raises(SettingsError, match=said):
-        Pace(**wrong)
+def test_a_limit_below_what_the_log_holds_is_refused(new_log, tmp_path):
+    lines = [f"{1 + n % 7} {1 + n % 5} {1 + n % 5} {n}" for n in range(30)]
+    log = new_log(1)
+    replay(log, dataset(tmp_path / "long", lines))
+    with pytest.raises(
+        SettingsError, match=r"limit leaves 10 events .* up to number 29: expected a limit of 30"
+    ):
+        replay(log, dataset(tmp_path / "short", lines, Cut(limit=10)))
 
 
 def test_metadata(new_log, tmp_path):
