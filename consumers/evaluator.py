@@ -9,11 +9,12 @@ first retained offset: that recomputes a run's figures from its topic.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 import msgspec
+from numpy.typing import NDArray
 
 from consumers.checkpoint import CheckpointStore
 from consumers.failpoints import failpoint
@@ -29,6 +30,7 @@ from consumers.predictions import (
 from consumers.result import RunInfo, build_result, evaluator_digest
 from evaluation.figures import Figures, curves_of, figures_of
 from evaluation.prequential import PrequentialConfig, PrequentialRanking, describe_config
+from evaluation.rating import PrequentialRating
 from eventlog.errors import CheckpointMismatchError, PredictionsError
 from eventlog.log import Log, RecordBatch
 
@@ -65,6 +67,7 @@ class Evaluator:
         self.topic = topic
         self.config = config or PrequentialConfig()
         self.lanes: dict[int, PrequentialRanking] = {}
+        self.ratings: dict[int, PrequentialRating] = {}  # the same lanes, for models that predict ratings
         self.summaries: dict[int, LaneSummary] = {}
         self._expected = frozenset(lanes)
         self._store = store
@@ -132,7 +135,7 @@ class Evaluator:
 
     def digest(self) -> str:
         """Sha256 of the evaluation of all lanes."""
-        return evaluator_digest(self.lanes)
+        return evaluator_digest(self.lanes, self.ratings)
 
     def result(self, run: RunInfo) -> dict[str, Any]:
         """Return the content of result.json. Raises `PredictionsError` before the expected lanes have ended."""
@@ -142,7 +145,7 @@ class Evaluator:
                 f"{self.topic}: lanes {missing} have not ended, expected a summary of each; evaluate again when "
                 "the learner has finished"
             )
-        return build_result(run, self.lanes, self.summaries)
+        return build_result(run, self.lanes, self.ratings, self.summaries)
 
     def publish(self, newest_ms: int | None = None) -> None:
         """Publish the figures of now; newest_ms: when the log took what was evaluated last, None for no lag."""
@@ -160,12 +163,17 @@ class Evaluator:
             f"lane{lane}.{name}": array
             for lane, state in self.lanes.items()
             for name, array in state.arrays().items()
+        } | {
+            f"rating{lane}.{name}": array
+            for lane, rating in self.ratings.items()
+            for name, array in rating.arrays().items()
         }
         meta = {
             "topic": self.topic,
             "config": describe_config(self.config),
             "offsets": {str(partition): offset for partition, offset in self._offsets.items()},
             "lanes": {str(lane): state.meta() for lane, state in self.lanes.items()},
+            "rating_models": {str(lane): list(rating.models) for lane, rating in self.ratings.items()},
             "summaries": {
                 str(lane): msgspec.to_builtins(summary) for lane, summary in self.summaries.items()
             },
@@ -220,14 +228,11 @@ class Evaluator:
                 f"{sorted(self._offsets)}: delete it to evaluate from the start of the topic"
             )
         for lane, meta in found.meta["lanes"].items():
-            prefix = f"lane{lane}."
-            arrays = {
-                name.removeprefix(prefix): array
-                for name, array in found.arrays.items()
-                if name.startswith(prefix)
-            }
             try:
-                self.lanes[int(lane)] = PrequentialRanking.restore(arrays, meta)
+                self.lanes[int(lane)] = PrequentialRanking.restore(_under(f"lane{lane}.", found.arrays), meta)
+                self.ratings[int(lane)] = PrequentialRating.restore(
+                    found.meta["rating_models"][lane], _under(f"rating{lane}.", found.arrays)
+                )
             except ValueError as error:
                 raise CheckpointMismatchError(f"lane {lane} of the evaluator: {error}") from error
         for lane, summary in found.meta["summaries"].items():
@@ -256,7 +261,13 @@ class Evaluator:
     def _take_summary(self, summary: LaneSummary, where: str) -> None:
         state = self.lanes.get(summary.lane)
         if state is None:
-            state = self.lanes[summary.lane] = self._new_lane(summary.lane, summary.models, where)
+            said = summary.models.items()
+            state = self._new_lane(
+                summary.lane,
+                [name for name, model in said if model.ranks],
+                [name for name, model in said if model.rates],
+                where,
+            )
         if summary.events != state.events:
             raise PredictionsError(
                 f"{where}: lane {summary.lane} ends after {summary.events} events, expected {state.events}, as many "
@@ -267,7 +278,7 @@ class Evaluator:
     def _take_block(self, block: PredictionBlock, where: str) -> None:
         state = self.lanes.get(block.lane)
         if state is None:
-            state = self.lanes[block.lane] = self._new_lane(block.lane, block.ranks, where)
+            state = self._new_lane(block.lane, block.ranks, block.predicted, where)
         known = state.events - block.first_seq
         if known < 0:
             raise PredictionsError(
@@ -288,14 +299,29 @@ class Evaluator:
                 new_user=(block.flags & NEW_USER) != 0,
                 total_events=block.total_events,
             )
+            last_70_from = state.last_70_from
+            self.ratings[block.lane].update(
+                block.rating,
+                block.predicted,
+                block.scale,
+                None if last_70_from is None else max(0, last_70_from - block.first_seq),
+            )
         except ValueError as error:
             raise PredictionsError(f"{where}: lane {block.lane}: {error}") from error
 
-    def _new_lane(self, lane: int, models: Collection[str], where: str) -> PrequentialRanking:
-        state = PrequentialRanking(models, self.config)
+    def _new_lane(
+        self, lane: int, ranking: Collection[str], rating: Collection[str], where: str
+    ) -> PrequentialRanking:
+        state = PrequentialRanking(ranking, self.config)
         for other in self.lanes.values():
             if other.models != state.models:
                 raise PredictionsError(
                     f"{where}: lane {lane} has models {list(state.models)}, expected {list(other.models)}"
                 )
+        self.lanes[lane] = state
+        self.ratings[lane] = PrequentialRating(rating)
         return state
+
+
+def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -23,8 +23,8 @@ from eventlog.errors import CheckpointMismatchError, SettingsError
 from eventlog.events import EventBatch
 from online_models.history import History
 from online_models.ids import IdTable
-from online_models.interactions import Interactions
-from online_models.model import ClockName, Model, ModelConfig
+from online_models.interactions import Interactions, Predictions
+from online_models.model import ClockName, Model, ModelConfig, Situation
 from online_models.registry import MODELS
 
 Arrays = dict[str, NDArray[Any]]
@@ -36,6 +36,7 @@ class LaneConfig:
 
     models: names in the registry; configs: {model: parameters}, defaults where absent. clock: what decay runs on.
     seed: for models that draw at random. ties_against: whether equal scores count against the target.
+    scale: least and greatest rating.
     """
 
     models: tuple[str, ...]
@@ -43,6 +44,7 @@ class LaneConfig:
     clock: ClockName = "event_count"
     seed: int = 0
     ties_against: bool = True
+    scale: tuple[float, float] = (0.0, 10.0)
 
     def fingerprint(self) -> dict[str, Any]:
         """JSON-able identity: a checkpoint of another fingerprint is refused."""
@@ -52,6 +54,7 @@ class LaneConfig:
             "clock": self.clock,
             "seed": self.seed,
             "ties_against": self.ties_against,
+            "scale": list(self.scale),
         }
 
     def build(self) -> dict[str, Model]:
@@ -59,10 +62,10 @@ class LaneConfig:
         unknown = [name for name in self.models if name not in MODELS]
         if unknown or not self.models:
             raise SettingsError(f"model is {unknown or 'absent'}, expected some of {sorted(MODELS)}")
-        return {
-            name: MODELS[name](self.configs.get(name), clock=self.clock, ties_against=self.ties_against)
-            for name in self.models
-        }
+        situation = Situation(
+            clock=self.clock, ties_against=self.ties_against, scale=self.scale, seed=self.seed
+        )
+        return {name: MODELS[name](self.configs.get(name), situation) for name in self.models}
 
 
 class Lane:
@@ -97,11 +100,11 @@ class Lane:
             return None
         interactions = self._interactions(events)
         histories = self.history.view
-        ranks = {}
+        said: dict[str, Predictions] = {}
         for name, model in self.models.items():
             started = time.perf_counter()
-            ranks[name] = np.empty(n, np.int32)
-            model.test_then_learn(interactions, histories, ranks[name])
+            said[name] = Predictions.nothing(n)
+            model.test_then_learn(interactions, histories, said[name])
             self.kernel_seconds[name] += time.perf_counter() - started
         block = PredictionBlock(
             lane=self.number,
@@ -112,7 +115,10 @@ class Lane:
             source_seq=events.source_seq,
             event_time_ms=events.event_time_ms,
             flags=interactions.flags,
-            ranks=ranks,
+            ranks={name: said[name].ranks for name, model in self.models.items() if model.ranks},
+            rating=interactions.rating,
+            scale=self.config.scale,
+            predicted={name: said[name].ratings for name, model in self.models.items() if model.rates},
         )
         self.learned += n
         self._timed_events += n
@@ -129,13 +135,14 @@ class Lane:
         """Rows, histories and the lane's clock for a batch."""
         user, item = self.users.rows(events.users), self.items.rows(events.items)
         time_ms = np.ascontiguousarray(events.event_time_ms)
+        rating = np.ascontiguousarray(events.ratings)
         flags, seen, items = self.history.advance(user, item, time_ms)
         latest = np.maximum.accumulate(np.maximum(time_ms, self.clock_time_ms))
         self.clock_time_ms = int(latest[-1])
         if self.config.clock == "event_count":
             tick = np.arange(self.learned, self.learned + len(user), dtype=np.int64)
-            return Interactions(user, item, time_ms, tick, tick, flags, seen, items)
-        return Interactions(user, item, time_ms, time_ms, latest, flags, seen, items)
+            return Interactions(user, item, rating, time_ms, tick, tick, flags, seen, items)
+        return Interactions(user, item, rating, time_ms, time_ms, latest, flags, seen, items)
 
     @property
     def clock(self) -> dict[str, float | int | str]:
@@ -155,6 +162,8 @@ class Lane:
                 digest=hashlib.sha256(f"{shared}{model.digest()}".encode()).hexdigest(),
                 state_bytes=model.state_bytes,
                 seconds=self.kernel_seconds[name],
+                ranks=model.ranks,
+                rates=model.rates,
                 config=msgspec.to_builtins(model.config),
             )
             for name, model in self.models.items()

@@ -37,7 +37,9 @@ class PredictionBlock(NamedTuple):
     first_seq: lane_seq of the first. total_events: what the source announced, None for an open stream.
     sources: source ids; source_index: int32[n] into them, -1 without one; source_seq: int64[n].
     event_time_ms: int64[n]. flags: uint8[n] (`REPEAT`, `NEW_ITEM`, `NEW_USER`).
-    ranks: {model: int32[n]}, 1 = best, `NOT_RANKED` (0) for a repeat, `MISS` (-1) for a new item.
+    ranks: {ranking model: int32[n]}, 1 = best, `NOT_RANKED` (0) for a repeat, `MISS` (-1) for a new item.
+    rating: float64[n], what the user gave, NaN without one; scale: its least and greatest value.
+    predicted: {rating model: float64[n]}, NaN for a repeat.
     """
 
     lane: int
@@ -49,6 +51,9 @@ class PredictionBlock(NamedTuple):
     event_time_ms: NDArray[np.int64]
     flags: NDArray[np.uint8]
     ranks: dict[str, NDArray[np.int32]]
+    rating: NDArray[np.float64]
+    scale: tuple[float, float]
+    predicted: dict[str, NDArray[np.float64]]
 
     def to_record(self) -> Record:
         """Encode for the predictions topic."""
@@ -63,6 +68,9 @@ class PredictionBlock(NamedTuple):
             event_time_ms=self.event_time_ms.tobytes(),
             flags=self.flags.tobytes(),
             ranks={name: ranks.tobytes() for name, ranks in self.ranks.items()},
+            rating=self.rating.tobytes() if self.predicted else b"",
+            scale=self.scale,
+            predicted={name: ratings.tobytes() for name, ratings in self.predicted.items()},
         )
         headers = (("n", str(len(self.flags)).encode()),)
         return Record(str(self.lane).encode(), msgspec.msgpack.encode(wire), headers)
@@ -76,6 +84,8 @@ class PredictionBlock(NamedTuple):
             event_time_ms=self.event_time_ms[skip:],
             flags=self.flags[skip:],
             ranks={name: ranks[skip:] for name, ranks in self.ranks.items()},
+            rating=self.rating[skip:],
+            predicted={name: ratings[skip:] for name, ratings in self.predicted.items()},
         )
 
 
@@ -83,12 +93,15 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What the learner knows of one model at the end of a stream.
 
     digest: sha256 of the state; state_bytes: bytes in use; seconds: time in its kernels by this process.
+    ranks, rates: whether it ranks the catalogue, and whether it predicts ratings.
     """
 
     digest: str
     state_bytes: int
     seconds: float
     config: dict[str, float | int | str | bool | None]
+    ranks: bool = True
+    rates: bool = False
 
 
 class LaneSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +142,10 @@ class _WireBlock(msgspec.Struct, kw_only=True):
     event_time_ms: bytes
     flags: bytes
     ranks: dict[str, bytes]
+    # Absent where no model predicts ratings.
+    rating: bytes = b""
+    scale: tuple[float, float] = (0.0, 10.0)
+    predicted: dict[str, bytes] = {}
 
 
 _block_decoder = msgspec.msgpack.Decoder(_WireBlock)
@@ -156,6 +173,9 @@ def decode_prediction(value: bytes) -> PredictionBlock | LaneSummary:
         event_time_ms=np.frombuffer(wire.event_time_ms, np.int64),
         flags=np.frombuffer(wire.flags, np.uint8),
         ranks={name: np.frombuffer(ranks, np.int32) for name, ranks in wire.ranks.items()},
+        rating=np.frombuffer(wire.rating, np.float64) if wire.rating else np.full(len(wire.flags), np.nan),
+        scale=wire.scale,
+        predicted={name: np.frombuffer(ratings) for name, ratings in wire.predicted.items()},
     )
 
 

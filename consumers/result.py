@@ -13,6 +13,7 @@ from consumers.predictions import LaneSummary
 from evaluation.figures import ALL, LAST_70, figures_of
 from evaluation.prequential import PrequentialRanking
 from evaluation.ranking import ranked_events
+from evaluation.rating import PrequentialRating, rating_figures_of
 
 SCHEMA_VERSION: Final = 1
 PROTOCOL: Final = "P"
@@ -45,9 +46,12 @@ def result_schema() -> dict[str, Any]:
     return schema
 
 
-def evaluator_digest(lanes: Mapping[int, PrequentialRanking]) -> str:
+def evaluator_digest(
+    lanes: Mapping[int, PrequentialRanking], ratings: Mapping[int, PrequentialRating]
+) -> str:
     """Sha256 of the evaluation of all lanes."""
-    return _sha256({str(lane): state.digest() for lane, state in lanes.items()})
+    of_ratings = {f"rating{lane}": state.digest() for lane, state in ratings.items() if state.models}
+    return _sha256({str(lane): state.digest() for lane, state in lanes.items()} | of_ratings)
 
 
 def run_digest(evaluator: str, summaries: Mapping[int, LaneSummary]) -> str:
@@ -67,13 +71,14 @@ def run_digest(evaluator: str, summaries: Mapping[int, LaneSummary]) -> str:
 def build_result(
     run: RunInfo,
     lanes: Mapping[int, PrequentialRanking],
+    ratings: Mapping[int, PrequentialRating],
     summaries: Mapping[int, LaneSummary],
 ) -> dict[str, Any]:
-    """Return the content of result.json. lanes and summaries have the same keys, at least one."""
+    """Return the content of result.json. lanes, ratings and summaries have the same keys, at least one."""
     states = [state for _, state in sorted(lanes.items())]
     said = [summary for _, summary in sorted(summaries.items())]
     events = sum(state.events for state in states)
-    evaluation = evaluator_digest(lanes)
+    evaluation = evaluator_digest(lanes, ratings)
     return {
         "schema_version": SCHEMA_VERSION,
         "dataset": run.dataset,
@@ -90,7 +95,7 @@ def build_result(
         "total_events": states[0].total_events,
         "last_70_from": states[0].last_70_from if len(states) == 1 else None,
         "counts": {
-            "ranked": int(sum(ranked_events(state.cumulative[0]) for state in states)),
+            "ranked": int(sum(ranked_events(state.cumulative[0]) for state in states if state.models)),
             "repeats": sum(state.repeats for state in states),
             "new_items": sum(state.new_items for state in states),
             "new_users": sum(state.new_users for state in states),
@@ -112,20 +117,26 @@ def build_result(
         "versions": {name: version for one in said for name, version in one.versions.items()},
         "seconds": run.seconds,
         "events_per_second": _rate(events, run.seconds),
-        "models": _models(states, said),
+        "models": _models(states, [state for _, state in sorted(ratings.items())], said),
     }
 
 
-def _models(states: Sequence[PrequentialRanking], said: Sequence[LaneSummary]) -> dict[str, Any]:
+def _models(
+    states: Sequence[PrequentialRanking], ratings: Sequence[PrequentialRating], said: Sequence[LaneSummary]
+) -> dict[str, Any]:
     models = {}
+    ranked, rated = figures_of(states), rating_figures_of(ratings)
+    nothing = dict.fromkeys((ALL, LAST_70))
     timed = sum(summary.timed_events for summary in said)
-    for name, spans in figures_of(states).items():
+    for name in sorted(said[0].models):
+        spans = ranked.get(name, nothing)
         parts = [summary.models[name] for summary in said]
         models[name] = {
             ALL: spans[ALL],
             LAST_70: spans[LAST_70],
             "spans": {span: of for span, of in spans.items() if span not in {ALL, LAST_70}},
-            "rating": None,
+            "rating": rated.get(name, nothing)[ALL],
+            "rating_last_70": rated.get(name, nothing)[LAST_70],
             "events_per_second": _rate(timed, sum(part.seconds for part in parts)),
             "state_bytes": sum(part.state_bytes for part in parts),
             "digests": {str(lane.lane): part.digest for lane, part in zip(said, parts, strict=True)},

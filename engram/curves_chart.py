@@ -62,9 +62,9 @@ def draw_curves(result: Mapping[str, Any], curves: Mapping[str, Any]) -> bytes:
 
 def choose_window(curves: Mapping[str, Any]) -> str | None:
     """Return the widest window span of at most a tenth of the events, else the narrowest; None without points."""
-    if not curves["events"]:
+    if not curves["events"] or not curves["models"]:
         return None
-    spans = next(iter(curves["models"].values()))
+    spans: Mapping[str, Any] = next(iter(curves["models"].values()), {})
     sizes = sorted(int(span.split("_")[1]) for span in spans if span.startswith("window_"))
     fitting = [size for size in sizes if size <= curves["events"][-1] / 10]
     return f"window_{fitting[-1] if fitting else sizes[0]}"

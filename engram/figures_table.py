@@ -68,6 +68,23 @@ def rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return table
 
 
+RATING_COLUMNS: Final = ("model", "RMSE", "MAE", "AUC", "accuracy", "RMSE last 70 %", "AUC last 70 %")
+
+
+def rating_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the cells of the table of rating prediction, least RMSE first; empty where no model predicts any."""
+    rated = [(name, model) for name, model in result["models"].items() if model["rating"]]
+    rated.sort(key=lambda pair: (pair[1]["rating"]["rmse"], pair[0]))
+    return [
+        (
+            name,
+            *(ratio(model["rating"][measure]) for measure in ("rmse", "mae", "auc", "accuracy")),
+            *(ratio((model["rating_last_70"] or {}).get(measure)) for measure in ("rmse", "auc")),
+        )
+        for name, model in rated
+    ]
+
+
 def title(result: Mapping[str, Any]) -> str:
     """Say in a line which events a result is of."""
     rating = "all ratings" if result["min_rating"] is None else f"rating ≥ {result['min_rating']:g}"

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from consumers.evaluator import Evaluator
-from engram.figures_table import COLUMNS, ONLY_WIDE, rate, ratio, rows, title
+from engram.figures_table import COLUMNS, ONLY_WIDE, RATING_COLUMNS, rate, rating_rows, ratio, rows, title
 from evaluation.figures import ALL, LAST_70, Figures, window_span
 
 REFRESH_S: Final = 0.25
@@ -154,21 +154,27 @@ class FinalTable:
         natural = Measurement.get(console, options.update(max_width=1_000), wide).maximum
         fits = natural <= options.max_width
         yield wide if fits or self._result["last_70_from"] is None else self._table(narrow)
+        if rated := rating_rows(self._result):
+            yield _of_rows("Rating prediction", RATING_COLUMNS, rated)
 
     def _table(self, columns: Sequence[str]) -> Table:
-        table = Table(title=title(self._result), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-        for column in columns:
-            first = column == COLUMNS[0]
-            table.add_column(
-                column.replace(" last", "\nlast"),
-                justify="left" if first else "right",
-                style="bold" if first else "",
-                no_wrap=True,
-            )
         shown = [COLUMNS.index(column) for column in columns]
-        for cells in rows(self._result):
-            table.add_row(*(cells[index] for index in shown))
-        return table
+        cells = [tuple(row[index] for index in shown) for row in rows(self._result)]
+        return _of_rows(title(self._result), columns, cells)
+
+
+def _of_rows(heading: str, columns: Sequence[str], cells: Sequence[tuple[str, ...]]) -> Table:
+    table = Table(title=heading, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(
+            column.replace(" last", "\nlast"),
+            justify="right" if number else "left",
+            style="" if number else "bold",
+            no_wrap=True,
+        )
+    for row in cells:
+        table.add_row(*row)
+    return table
 
 
 def _figure(figures: Figures | None, measure: str) -> str:

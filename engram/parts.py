@@ -79,6 +79,7 @@ def lane_config(settings: Settings) -> LaneConfig:
         clock=settings.clock,
         seed=settings.seed,
         ties_against=settings.ties == "against",
+        scale=(settings.rating_min, settings.rating_max),
     )
 
 

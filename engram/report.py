@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engram.curves_chart import draw_curves
-from engram.figures_table import COLUMNS, rate, rows, title
+from engram.figures_table import COLUMNS, RATING_COLUMNS, rate, rating_rows, rows, title
 
 
 def write_report(folder: Path, result: Mapping[str, Any], curves: Mapping[str, Any]) -> list[Path]:
@@ -39,6 +39,7 @@ def table_markdown(result: Mapping[str, Any]) -> str:
         "|---" + "|---:" * (len(COLUMNS) - 1) + "|",
         *("| " + " | ".join(cells) + " |" for cells in rows(result)),
         "",
+        *_rating_lines(result),
         f"Protocol {result['protocol']}: each event is ranked among all items seen so far, less the user's own, and "
         f"then learned. Equal times are ordered by {result['tie_rule']}; equal scores count "
         f"{result['tie_ranking']} the model.",
@@ -54,6 +55,18 @@ def table_markdown(result: Mapping[str, Any]) -> str:
         f"Digest `{result['digest']}`.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _rating_lines(result: Mapping[str, Any]) -> list[str]:
+    cells = rating_rows(result)
+    if not cells:
+        return []
+    return [
+        "| " + " | ".join(RATING_COLUMNS) + " |",
+        "|---" + "|---:" * (len(RATING_COLUMNS) - 1) + "|",
+        *("| " + " | ".join(row) + " |" for row in cells),
+        "",
+    ]
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

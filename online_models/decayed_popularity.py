@@ -24,8 +24,9 @@ from online_models.interactions import (
     Histories,
     Interactions,
     Moment,
+    Predictions,
 )
-from online_models.model import ClockName, DecayConfig, Model, ModelConfig
+from online_models.model import DecayConfig, Model, ModelConfig, Situation
 from online_models.ranking import rank_among
 
 _REBASE_AFTER = 256.0  # half-lives; float64 overflows at 1,024
@@ -73,19 +74,13 @@ class DecayedPopularity(Model):
     config_type: ClassVar[type[ModelConfig]] = DecayedPopularityConfig
     config: DecayedPopularityConfig
 
-    def __init__(
-        self,
-        config: ModelConfig | None = None,
-        *,
-        clock: ClockName = "event_count",
-        ties_against: bool = True,
-    ) -> None:
-        super().__init__(config, clock=clock, ties_against=ties_against)
+    def __init__(self, config: ModelConfig | None = None, situation: Situation | None = None) -> None:
+        super().__init__(config, situation)
         self._weight = np.zeros(256, np.float64)
         self._base = np.zeros(1, np.int64)
         self._items = 0
 
-    def test_then_learn(self, events: Interactions, histories: Histories, ranks: NDArray[np.int32]) -> None:
+    def test_then_learn(self, events: Interactions, histories: Histories, out: Predictions) -> None:
         """See `Model.test_then_learn`."""
         if not len(events.user):
             return
@@ -98,14 +93,14 @@ class DecayedPopularity(Model):
             histories,
             self._weight,
             self._base,
-            self.config.half_life_ticks(self.clock),
-            self.ties_against,
-            ranks,
+            self.config.half_life_ticks(self.situation.clock),
+            self.situation.ties_against,
+            out.ranks,
         )
 
     def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
         """See `Model.scores`: the decayed count at `moment`, whoever asks."""
-        elapsed = (moment.now - int(self._base[0])) / self.config.half_life_ticks(self.clock)
+        elapsed = (moment.now - int(self._base[0])) / self.config.half_life_ticks(self.situation.clock)
         faded: NDArray[np.float64] = self._weight[: moment.items] * 2.0**-elapsed
         return faded
 

@@ -35,8 +35,9 @@ from online_models.interactions import (
     Histories,
     Interactions,
     Moment,
+    Predictions,
 )
-from online_models.model import ClockName, DecayConfig, Model, ModelConfig
+from online_models.model import DecayConfig, Model, ModelConfig, Situation
 from online_models.ranking import rank_among
 from online_models.synapses import Synapses, SynapseStore, potentiate, rescale, spread
 
@@ -200,14 +201,8 @@ class Hebbian(Model):
     config_type: ClassVar[type[ModelConfig]] = HebbianConfig
     config: HebbianConfig
 
-    def __init__(
-        self,
-        config: ModelConfig | None = None,
-        *,
-        clock: ClockName = "event_count",
-        ties_against: bool = True,
-    ) -> None:
-        super().__init__(config, clock=clock, ties_against=ties_against)
+    def __init__(self, config: ModelConfig | None = None, situation: Situation | None = None) -> None:
+        super().__init__(config, situation)
         self._store = SynapseStore(self.config.direct_neurons, self.config.row_synapses)
         self._neurons = _no_neurons()
         self._scores = np.zeros(256, np.float32)
@@ -225,10 +220,10 @@ class Hebbian(Model):
             source_power=config.source_power,
             target_power=config.target_power,
             popularity_weight=config.popularity_weight,
-            half_life=config.half_life_ticks(self.clock),
+            half_life=config.half_life_ticks(self.situation.clock),
         )
 
-    def test_then_learn(self, events: Interactions, histories: Histories, ranks: NDArray[np.int32]) -> None:
+    def test_then_learn(self, events: Interactions, histories: Histories, out: Predictions) -> None:
         """See `Model.test_then_learn`."""
         if not len(events.user):
             return
@@ -236,11 +231,11 @@ class Hebbian(Model):
             self._neurons.base[0] = events.now[0]
         # The layout changes between two events, wherever the block happens to be cut.
         room = self._store.room_until(int(events.item.max()) + 1)
-        cut = int(np.argmax(events.item >= room)) if (events.item >= room).any() else len(ranks)
-        self._learn(events.part(0, cut), histories, ranks[:cut])
-        self._learn(events.part(cut, len(ranks)), histories, ranks[cut:])
+        cut = int(np.argmax(events.item >= room)) if (events.item >= room).any() else len(events.user)
+        self._learn(events.part(0, cut), histories, out.part(0, cut))
+        self._learn(events.part(cut, len(events.user)), histories, out.part(cut, len(events.user)))
 
-    def _learn(self, events: Interactions, histories: Histories, ranks: NDArray[np.int32]) -> None:
+    def _learn(self, events: Interactions, histories: Histories, out: Predictions) -> None:
         if not len(events.user):
             return
         self._reserve(int(events.item.max()) + 1)
@@ -251,8 +246,8 @@ class Hebbian(Model):
             self._neurons,
             self._rule,
             (self._gains, self._scores),
-            self.ties_against,
-            ranks,
+            self.situation.ties_against,
+            out.ranks,
         )
 
     def _reserve(self, items: int) -> None:

@@ -35,7 +35,7 @@ class Histories(NamedTuple):
 class Interactions(NamedTuple):
     """A block of n events in the lane's order.
 
-    user, item: int32[n] rows. time_ms: int64[n] event time. tick: int64[n], the event's own moment on the lane's
+    user, item: int32[n] rows. rating: float64[n], in the source's scale, NaN where there is none. time_ms: int64[n] event time. tick: int64[n], the event's own moment on the lane's
     clock; now: int64[n], the clock when the event is processed (now >= tick; larger for a late event).
     flags: uint8[n]. seen: int32[n], how many items the user had before. items: int32[n], how many items were
     known before.
@@ -43,6 +43,7 @@ class Interactions(NamedTuple):
 
     user: NDArray[np.int32]
     item: NDArray[np.int32]
+    rating: NDArray[np.float64]
     time_ms: NDArray[np.int64]
     tick: NDArray[np.int64]
     now: NDArray[np.int64]
@@ -55,6 +56,7 @@ class Interactions(NamedTuple):
         return Interactions(
             self.user[first:last],
             self.item[first:last],
+            self.rating[first:last],
             self.time_ms[first:last],
             self.tick[first:last],
             self.now[first:last],
@@ -62,6 +64,26 @@ class Interactions(NamedTuple):
             self.seen[first:last],
             self.items[first:last],
         )
+
+
+class Predictions(NamedTuple):
+    """What a model says of a block before it learns each event; a model fills in what it can say.
+
+    ranks: int32[n], 1 = best, `NOT_RANKED` (also for what is not said), `MISS` for a new item.
+    ratings: float64[n], expected rating in the source's scale, NaN for what is not said.
+    """
+
+    ranks: NDArray[np.int32]
+    ratings: NDArray[np.float64]
+
+    @classmethod
+    def nothing(cls, n: int) -> Predictions:
+        """Say nothing yet of n events."""
+        return cls(np.full(n, NOT_RANKED, np.int32), np.full(n, np.nan))
+
+    def part(self, first: int, last: int) -> Predictions:
+        """Return a view of events [first, last)."""
+        return Predictions(self.ranks[first:last], self.ratings[first:last])
 
 
 class Moment(NamedTuple):

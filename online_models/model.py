@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.interactions import Histories, Interactions, Moment
+from online_models.interactions import Histories, Interactions, Moment, Predictions
 
 Array = NDArray[Any]
 ClockName = Literal["event_count", "event_time"]
@@ -45,6 +45,20 @@ class DecayConfig(ModelConfig):
         return self.half_life_events if clock == "event_count" else self.half_life_s * 1000.0
 
 
+@dataclass(frozen=True)
+class Situation:
+    """What a lane gives to all of its models.
+
+    clock: what decay runs on. ties_against: equal scores count against the target (rank = 1 + number of others
+    with score >= its own). scale: least and greatest rating. seed: of models that draw at random.
+    """
+
+    clock: ClockName = "event_count"
+    ties_against: bool = True
+    scale: tuple[float, float] = (1.0, 5.0)
+    seed: int = 0
+
+
 class Recommendation(NamedTuple):
     """items: int32[k] rows, best first; scores: float64[k], larger is better."""
 
@@ -55,30 +69,25 @@ class Recommendation(NamedTuple):
 class Model(ABC):
     """An online model over dense rows of users and items.
 
-    clock: what decay runs on. ties_against: equal scores count against the target (rank = 1 + number of others with score >= its own).
+    ranks, rates: whether it ranks the catalogue, and whether it predicts ratings.
     """
 
     name: ClassVar[str]
+    ranks: ClassVar[bool] = True
+    rates: ClassVar[bool] = False
     config_type: ClassVar[type[ModelConfig]]
 
-    def __init__(
-        self,
-        config: ModelConfig | None = None,
-        *,
-        clock: ClockName = "event_count",
-        ties_against: bool = True,
-    ) -> None:
+    def __init__(self, config: ModelConfig | None = None, situation: Situation | None = None) -> None:
         self.config = config if config is not None else self.config_type()
-        self.clock: ClockName = clock
-        self.ties_against = ties_against
+        self.situation = situation or Situation()
 
     @abstractmethod
-    def test_then_learn(self, events: Interactions, histories: Histories, ranks: NDArray[np.int32]) -> None:
-        """For each event in order: rank its item with the state of all earlier events, then learn it.
+    def test_then_learn(self, events: Interactions, histories: Histories, out: Predictions) -> None:
+        """For each event in order: predict it with the state of all earlier events, then learn it.
 
-        ranks: int32[n], filled: 1 = best, `NOT_RANKED` for a repeat, `MISS` for a new item. The candidates are
-        all items known before the event less those that the user has had. The result does not depend on how a
-        stream is cut into blocks.
+        out: filled. A rank is 1 for the best, `NOT_RANKED` for a repeat, `MISS` for a new item; the candidates are
+        all items known before the event less those that the user has had. A rating is predicted for everything but
+        repeats. The result does not depend on how a stream is cut into blocks.
         """
 
     @abstractmethod

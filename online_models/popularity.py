@@ -23,8 +23,9 @@ from online_models.interactions import (
     Histories,
     Interactions,
     Moment,
+    Predictions,
 )
-from online_models.model import ClockName, Model, ModelConfig
+from online_models.model import Model, ModelConfig, Situation
 
 
 @dataclass(frozen=True)
@@ -67,19 +68,13 @@ class Popularity(Model):
     name: ClassVar[str] = "popularity"
     config_type: ClassVar[type[ModelConfig]] = PopularityConfig
 
-    def __init__(
-        self,
-        config: ModelConfig | None = None,
-        *,
-        clock: ClockName = "event_count",
-        ties_against: bool = True,
-    ) -> None:
-        super().__init__(config, clock=clock, ties_against=ties_against)
+    def __init__(self, config: ModelConfig | None = None, situation: Situation | None = None) -> None:
+        super().__init__(config, situation)
         self._count = np.zeros(256, np.int64)
         self._at_least = np.zeros(256, np.int64)
         self._items = 0
 
-    def test_then_learn(self, events: Interactions, histories: Histories, ranks: NDArray[np.int32]) -> None:
+    def test_then_learn(self, events: Interactions, histories: Histories, out: Predictions) -> None:
         """See `Model.test_then_learn`."""
         if not len(events.user):
             return
@@ -88,7 +83,9 @@ class Popularity(Model):
         # No count can rise by more than the events of this block.
         highest = int(self._count[: self._items].max()) + len(events.user)
         self._at_least = grown(self._at_least, highest + 2)
-        _test_then_learn(events, histories, self._count, self._at_least, self.ties_against, ranks)
+        _test_then_learn(
+            events, histories, self._count, self._at_least, self.situation.ties_against, out.ranks
+        )
 
     def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
         """See `Model.scores`: the count, whoever asks."""

@@ -6,6 +6,8 @@ from online_models.decayed_popularity import DecayedPopularity
 from online_models.hebbian import Hebbian
 from online_models.model import Model
 from online_models.popularity import Popularity
+from online_models.rating_means import RatingMean, RatingMeans
+from online_models.river_biased_mf import RiverBiasedMF
 
 MODELS: dict[str, type[Model]] = {
     model.name: model
@@ -13,6 +15,9 @@ MODELS: dict[str, type[Model]] = {
         Popularity,
         DecayedPopularity,
         Hebbian,
+        RatingMean,
+        RatingMeans,
+        RiverBiasedMF,
     )
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from consumers.predictions import (
     NEW_ITEM,
@@ -34,6 +35,7 @@ def block(
     *,
     lane: int = 0,
     total: int | None = None,
+    predicted: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> PredictionBlock:
     """Events [first_seq, end) of the lane whose ranks are `ranks`; every tenth event is of a new user."""
     columns = {model: np.array(of[first_seq:end], np.int32) for model, of in ranks.items()}
@@ -50,6 +52,9 @@ def block(
         event_time_ms=seqs * 1000,
         flags=flags.astype(np.uint8),
         ranks=columns,
+        rating=1.0 + seqs % 5,
+        scale=(1.0, 5.0),
+        predicted=predicted or {},
     )
 
 

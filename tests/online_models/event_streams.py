@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.history import History
-from online_models.interactions import Histories, Interactions, Moment
+from online_models.interactions import Histories, Interactions, Moment, Predictions
 from online_models.model import ClockName, Model
 from tests.oracles.history_oracle import Event
 
@@ -96,10 +96,11 @@ class Driver:
             tick, now = time_ms, np.maximum.accumulate(np.maximum(time_ms, self.latest_ms))
         self.latest_ms = max(self.latest_ms, *(event.time_ms for event in events), 0)
         self.learned += len(events)
-        ranks = np.empty(len(events), np.int32)
-        block = Interactions(user, item, time_ms, tick, now, flags, seen, items)
-        self.model.test_then_learn(block, self.history.view, ranks)
-        return ranks
+        rating = np.array([1.0 + (event.user + event.item) % 5 for event in events])
+        block = Interactions(user, item, rating, time_ms, tick, now, flags, seen, items)
+        out = Predictions.nothing(len(events))
+        self.model.test_then_learn(block, self.history.view, out)
+        return out.ranks
 
     def feed_in(self, events: Sequence[Event], cuts: Sequence[int]) -> NDArray[np.int32]:
         """Feed in blocks that begin at 0 and at `cuts`."""

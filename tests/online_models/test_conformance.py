@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from online_models.decayed_popularity import DecayedPopularityConfig
 from online_models.hebbian import Hebbian, HebbianConfig
-from online_models.model import ClockName, Model, ModelConfig
+from online_models.model import ClockName, Model, ModelConfig, Situation
 from online_models.registry import DEFAULT_MODELS, MODELS
 from tests.online_models.event_streams import Driver, checkerboard, random_stream
 from tests.oracles.history_oracle import Event
@@ -31,7 +31,7 @@ CLOCKS: tuple[ClockName, ...] = ("event_count", "event_time")
 
 
 def build(name: str, clock: ClockName, *, ties_against: bool = True) -> Model:
-    return MODELS[name](SMALL[name](), clock=clock, ties_against=ties_against)
+    return MODELS[name](SMALL[name](), Situation(clock=clock, ties_against=ties_against))
 
 
 class Case(NamedTuple):
@@ -284,7 +284,7 @@ def test_learning_and_forgetting_pay_where_they_should(seed: int) -> None:
         ("decayed_popularity", DecayedPopularityConfig(half_life_events=100)),
         ("hebbian", HebbianConfig(half_life_events=300)),
     ):
-        ranks = Driver(MODELS[name](config, clock="event_count"), "event_count").feed(stream)
+        ranks = Driver(MODELS[name](config, Situation(clock="event_count")), "event_count").feed(stream)
         recall[name] = recall_at_10(ranks[half // 2 : half]), recall_at_10(ranks[half + half // 4 :])
     assert recall["hebbian"][0] > 1.3 * recall["popularity"][0]
     assert recall["popularity"][1] < 0.1

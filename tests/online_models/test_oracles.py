@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from online_models.decayed_popularity import DecayedPopularity, DecayedPopularityConfig
 from online_models.hebbian import Hebbian, HebbianConfig
-from online_models.model import ClockName
+from online_models.model import ClockName, Situation
 from online_models.popularity import Popularity
 from tests.online_models.event_streams import Driver, in_rows, random_stream
 from tests.oracles.decayed_popularity_oracle import DecayedPopularityOracle
@@ -101,7 +101,7 @@ def history_of(events: Sequence[Event]) -> HistoryOracle:
 
 @pytest.mark.parametrize("ties_against", [True, False])
 def test_popularity(ties_against: bool) -> None:
-    driver = Driver(Popularity(ties_against=ties_against), "event_count")
+    driver = Driver(Popularity(None, Situation(ties_against=ties_against)), "event_count")
     oracle = PopularityOracle()
     expected = ranks_of(list(walk(oracle, STREAM, "event_count", ties_against=ties_against)))
     assert driver.feed_in(STREAM, [7, 100]).tolist() == expected
@@ -115,7 +115,7 @@ def test_decayed_popularity_on_a_dyadic_stream(ties_against: bool, seed: int) ->
     stream = dyadic_stream(seed, gap_s=100)
     driver = Driver(
         DecayedPopularity(
-            DecayedPopularityConfig(half_life_s=1.0), clock="event_time", ties_against=ties_against
+            DecayedPopularityConfig(half_life_s=1.0), Situation(clock="event_time", ties_against=ties_against)
         ),
         "event_time",
     )
@@ -131,7 +131,7 @@ def test_decayed_popularity_on_a_dyadic_stream(ties_against: bool, seed: int) ->
 @pytest.mark.parametrize("clock", CLOCKS)
 def test_decayed_popularity(clock: ClockName, half_life: float) -> None:
     config = DecayedPopularityConfig(half_life_events=half_life, half_life_s=60 * half_life)
-    driver = Driver(DecayedPopularity(config, clock=clock), clock)
+    driver = Driver(DecayedPopularity(config, Situation(clock=clock)), clock)
     oracle = DecayedPopularityOracle(config.half_life_ticks(clock))
     assert_within_rounding(driver.feed_in(STREAM, [33, 34]), list(walk(oracle, STREAM, clock)))
     assert_scores_agree(driver, oracle, history_of(STREAM))
@@ -146,7 +146,7 @@ def test_hebbian_on_a_dyadic_stream(layout: str, ties_against: bool, seed: int) 
     items = 1 + max(event.item for event in stream)
     direct_neurons = {"direct": items, "bounded": 0, "switched": items // 2}[layout]
     config = replace(DYADIC, direct_neurons=direct_neurons, row_synapses=4)
-    driver = Driver(Hebbian(config, clock="event_time", ties_against=ties_against), "event_time")
+    driver = Driver(Hebbian(config, Situation(clock="event_time", ties_against=ties_against)), "event_time")
     oracle = HebbianOracle(asdict(config), SECOND_MS)
     expected = ranks_of(list(walk(oracle, stream, "event_time", ties_against=ties_against)))
     assert driver.feed(stream).tolist() == expected
@@ -165,7 +165,7 @@ CONFIGS = {
 @pytest.mark.parametrize("clock", CLOCKS)
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_hebbian(config: HebbianConfig, clock: ClockName) -> None:
-    driver = Driver(Hebbian(config, clock=clock), clock)
+    driver = Driver(Hebbian(config, Situation(clock=clock)), clock)
     oracle = HebbianOracle(asdict(config), config.half_life_ticks(clock))
     assert_within_rounding(driver.feed_in(STREAM, [50, 51, 120]), list(walk(oracle, STREAM, clock)))
     assert_scores_agree(driver, oracle, history_of(STREAM))
@@ -206,11 +206,11 @@ def weights_of(arrays: dict[str, NDArray[Any]], faded: float) -> dict[tuple[int,
 def test_bounded_rows_that_are_wide_enough_equal_direct_ones(clock: ClockName) -> None:
     items = 1 + max(event.item for event in STREAM)
     narrow = HebbianConfig(half_life_events=3, half_life_s=180, direct_neurons=items, row_synapses=1)
-    direct = Driver(Hebbian(narrow, clock=clock), clock)
+    direct = Driver(Hebbian(narrow, Situation(clock=clock)), clock)
     expected = direct.feed(STREAM).tolist()
     for direct_neurons in (0, 17):
         wide = replace(narrow, direct_neurons=direct_neurons, row_synapses=items)
-        bounded = Driver(Hebbian(wide, clock=clock), clock)
+        bounded = Driver(Hebbian(wide, Situation(clock=clock)), clock)
         assert bounded.feed_in(STREAM, [60]).tolist() == expected
         assert weights_of(bounded.model.arrays(), 1.0) == weights_of(direct.model.arrays(), 1.0)
         assert not bounded.model.arrays()["lost"].any()
@@ -237,7 +237,7 @@ def test_the_layout_changes_at_the_same_event_wherever_blocks_are_cut() -> None:
 def test_a_newcomer_replaces_the_weakest_with_its_own_increment() -> None:
     """By hand: rows of two synapses, no decay to speak of, gains 1, 1/2, 1/4 down the trace, reverse 1/2."""
     config = replace(DYADIC, half_life_s=1e12, direct_neurons=0, row_synapses=2)
-    driver = Driver(Hebbian(config, clock="event_time"), "event_time")
+    driver = Driver(Hebbian(config, Situation(clock="event_time")), "event_time")
     # User 0 has items 0, 1, 2. Row of 0: w(0,1) = 1, w(0,2) = 1/2. Row of 2: w(2,1) = 1/2, w(2,0) = 1/4.
     driver.feed([Event(0, 0, 0), Event(0, 1, 0), Event(0, 2, 0)])
     arrays = driver.model.arrays()
