@@ -58,14 +58,17 @@ class LaneConfig:
         }
 
     def build(self) -> dict[str, Model]:
-        """Make the models. Raises `SettingsError` for an unknown name."""
+        """Make the models. Raises `SettingsError` for an unknown name, and a package that is not installed."""
         unknown = [name for name in self.models if name not in MODELS]
         if unknown or not self.models:
             raise SettingsError(f"model is {unknown or 'absent'}, expected some of {sorted(MODELS)}")
         situation = Situation(
             clock=self.clock, ties_against=self.ties_against, scale=self.scale, seed=self.seed
         )
-        return {name: MODELS[name](self.configs.get(name), situation) for name in self.models}
+        try:
+            return {name: MODELS[name](self.configs.get(name), situation) for name in self.models}
+        except ModuleNotFoundError as error:
+            raise SettingsError(str(error)) from error
 
 
 class Lane:

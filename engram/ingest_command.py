@@ -16,8 +16,8 @@ from engram.children import StopRequest
 from engram.options import settings_command
 from engram.parts import create_topics, open_log
 from engram.settings import Settings
+from engram.source import rating_limits
 from eventlog.deadletter import DeadLetter
-from eventlog.decode import Limits
 from eventlog.errors import SettingsError
 from eventlog.topics import Topics
 from producers.ingest import Acknowledged, Ingest
@@ -45,9 +45,7 @@ def ingest(settings: Settings, file: File = None, source: SourceId = None) -> No
     """Write JSON lines into the ratings topic; bad ones go to the dead letters and are reported."""
     stop = StopRequest()
     topics = Topics.with_prefix(settings.topic_prefix)
-    limits = Limits(
-        settings.rating_min, settings.rating_max, settings.max_future_s, settings.max_message_bytes
-    )
+    limits = rating_limits(settings)
     if str(file) == "-":
         file = None
     name = source

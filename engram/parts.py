@@ -12,8 +12,7 @@ from consumers.learner import Learner, LearnerConfig
 from consumers.metrics import LearnerMetrics, MetricsServer
 from consumers.result import RunInfo
 from engram.settings import Settings, kafka_security
-from engram.source import Source
-from eventlog.decode import Limits
+from engram.source import Source, rating_limits, rating_scale
 from eventlog.errors import SettingsError
 from eventlog.log import Log
 from eventlog.topics import Topics
@@ -79,7 +78,7 @@ def lane_config(settings: Settings) -> LaneConfig:
         clock=settings.clock,
         seed=settings.seed,
         ties_against=settings.ties == "against",
-        scale=(settings.rating_min, settings.rating_max),
+        scale=rating_scale(settings),
     )
 
 
@@ -119,9 +118,7 @@ def build_learner(
         checkpoint_every_events=settings.checkpoint_every_events,
         checkpoint_every_s=settings.checkpoint_every_s,
         stop_at_end=until_end,
-        limits=Limits(
-            settings.rating_min, settings.rating_max, settings.max_future_s, settings.max_message_bytes
-        ),
+        limits=rating_limits(settings),
     )
     metrics = LearnerMetrics(registry) if registry is not None else None
     return Learner(log, topics, config, Path(settings.checkpoint_dir), metrics)
@@ -138,5 +135,6 @@ def run_info(settings: Settings, source: Source, data_digest: str, seconds: floa
         tie_ranking=settings.ties,
         seed=settings.seed,
         seconds=seconds,
-        settings={name: getattr(settings, name) for name in _REPORTED},
+        settings={name: getattr(settings, name) for name in _REPORTED}
+        | {"rating_scale": list(rating_scale(settings))},
     )

@@ -108,8 +108,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_dir: Annotated[str, _is("folder of the checkpoints")] = "checkpoints"
     checkpoint_every_events: Annotated[Count, _is("events between checkpoints")] = 100_000
     checkpoint_every_s: Annotated[Positive, _is("seconds between checkpoints")] = 10.0
-    rating_min: Annotated[float, _is("least rating that is accepted")] = 0.0
-    rating_max: Annotated[float, _is("greatest rating that is accepted")] = 10.0
+    rating_min: Annotated[
+        float | None, _is("least rating that is accepted; else that of the data set, or 0")
+    ] = None
+    rating_max: Annotated[
+        float | None, _is("greatest rating that is accepted; else that of the data set, or 10")
+    ] = None
     max_future_s: Annotated[
         float, Meta(ge=0, description="seconds that an event time may lie ahead of the log's clock")
     ] = 86_400.0
@@ -154,15 +158,19 @@ def load(
         if value is not None:
             take(name, value, f"flag {flag_name(name)}", lax=True)
     settings = Settings(**values)
-    if settings.rating_min >= settings.rating_max:
-        raise SettingsError(
-            f"rating_max is {settings.rating_max:g}, expected more than rating_min, {settings.rating_min:g}"
-        )
+    if settings.rating_min is not None and settings.rating_max is not None:
+        check_scale(settings.rating_min, settings.rating_max)
     if settings.speed is not None and settings.rate is not None:
         raise SettingsError(
             f"rate is {settings.rate:g} and speed is {settings.speed:g}, expected one of them"
         )
     return settings
+
+
+def check_scale(least: float, greatest: float) -> None:
+    """Raise `SettingsError` unless the least rating is below the greatest."""
+    if least >= greatest:
+        raise SettingsError(f"rating_max is {greatest:g}, expected more than rating_min, {least:g}")
 
 
 def description(name: str) -> str:

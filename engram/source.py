@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from engram.settings import Settings, time_range_ms
+from engram.settings import Settings, check_scale, time_range_ms
+from eventlog.decode import Limits
 from eventlog.errors import SettingsError
 from producers.datasets import DATASETS
 from producers.event_order import TieOrder
 from producers.sources import find_dataset, locate_dataset
 from producers.stream import Cut, DatasetStream, EventStream
-from producers.synthetic import SyntheticConfig, SyntheticStream
+from producers.synthetic import RATING_MAX, RATING_MIN, SyntheticConfig, SyntheticStream
 
 SYNTHETIC = "synthetic"
 _SYNTHETIC_EVENTS = 100_000
@@ -46,6 +47,27 @@ def find_folder(settings: Settings) -> Path | None:
         return None
     located = locate_dataset(DATASETS[name], _data_dir(settings))
     return located[0] if located else find_source(settings).folder
+
+
+def rating_scale(settings: Settings) -> tuple[float, float]:
+    """Least and greatest rating: as set, else of the data set that is named, else what `Limits` accepts.
+
+    Raises `SettingsError` where the least is not below the greatest.
+    """
+    if settings.dataset == SYNTHETIC:
+        least, greatest = RATING_MIN, RATING_MAX
+    else:
+        known = DATASETS.get(settings.dataset or "", Limits())
+        least, greatest = known.rating_min, known.rating_max
+    least = least if settings.rating_min is None else settings.rating_min
+    greatest = greatest if settings.rating_max is None else settings.rating_max
+    check_scale(least, greatest)
+    return least, greatest
+
+
+def rating_limits(settings: Settings) -> Limits:
+    """What a message may hold."""
+    return Limits(*rating_scale(settings), settings.max_future_s, settings.max_message_bytes)
 
 
 def _checked_name(settings: Settings) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 from consumers.intake import Intake
 from consumers.lane import Lane, LaneConfig
 from evaluation.prequential import PrequentialRanking
+from evaluation.rating import PrequentialRating
 from eventlog.codec import encode_pack
 from eventlog.controls import Control, ControlKind
 from eventlog.decode import Limits, decode
@@ -42,12 +43,14 @@ def warm_up_learner(config: LaneConfig, partitions: int) -> None:
 
 
 def warm_up_evaluator() -> None:
-    """Take a few ranks through the measures, and forget them."""
+    """Take a few ranks and ratings through the measures, and forget them."""
     state = PrequentialRanking(["model"])
     no = np.zeros(2, bool)
     # As they come off the wire: arrays over bytes.
     ranks = np.frombuffer(np.array([1, 2], np.int32).tobytes(), np.int32)
     state.update({"model": ranks}, repeat=no, new_item=no, new_user=no, total_events=2)
+    ratings = np.frombuffer(np.array([1.0, 2.0]).tobytes())
+    PrequentialRating(["model"]).update(ratings, {"model": ratings}, (1.0, 5.0), 0)
 
 
 def _batch(partition: int, records: list[Record]) -> RecordBatch:

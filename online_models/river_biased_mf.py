@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from river import optim, reco
 
 from online_models.interactions import REPEAT, Histories, Interactions, Moment, Predictions
 from online_models.model import Model, ModelConfig, Situation
@@ -23,7 +22,10 @@ _OPTIMISERS = ("u_bias_optimizer", "i_bias_optimizer", "u_latent_optimizer", "i_
 
 @dataclass(frozen=True)
 class RiverBiasedMFConfig(ModelConfig):
-    """Factors, learning rates, and the seed and spread of the first latent vectors."""
+    """Factors, learning rates, and the seed and spread of the first latent vectors.
+
+    latent_seed: of a run whose own seed is 0; other seeds are added to it.
+    """
 
     n_factors: int = 10
     bias_rate: float = 0.025
@@ -43,9 +45,14 @@ class RiverBiasedMF(Model):
 
     def __init__(self, config: ModelConfig | None = None, situation: Situation | None = None) -> None:
         super().__init__(config, situation)
-        self._initializer = optim.initializers.Normal(
-            mu=0.0, sigma=self.config.latent_sigma, seed=self.config.latent_seed
-        )
+        try:
+            from river import optim, reco
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                f'model {self.name} needs River, which is not installed: pip install "engram-stream[river]"'
+            ) from error
+        seed = (self.config.latent_seed + self.situation.seed) % (1 << 32)
+        self._initializer = optim.initializers.Normal(mu=0.0, sigma=self.config.latent_sigma, seed=seed)
         self._model: Any = reco.BiasedMF(
             n_factors=self.config.n_factors,
             bias_optimizer=optim.SGD(self.config.bias_rate),
@@ -68,13 +75,16 @@ class RiverBiasedMF(Model):
     def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
         """See `Model.scores`: the expected rating. River's own prediction would add what it does not know."""
         model = self._model
-        items = np.arange(moment.items)
-        biases = np.array([model.i_biases.get(item, 0.0) for item in items.tolist()])
+        items = range(moment.items)
+        biases = np.array([model.i_biases.get(item, 0.0) for item in items], np.float64)
         nothing = np.zeros(self.config.n_factors)
-        latents = np.array([model.i_latents.get(item, nothing) for item in items.tolist()])
+        latents = [model.i_latents.get(item, nothing) for item in items]
         mine = model.u_latents.get(user, nothing)
-        expected = model.global_mean.get() + model.u_biases.get(user, 0.0) + biases
-        return np.asarray(expected + latents.reshape(moment.items, -1) @ mine, np.float64)
+        products = np.array([np.dot(mine, latent) for latent in latents], np.float64)
+        expected: NDArray[np.float64] = (
+            model.global_mean.get() + model.u_biases.get(user, 0.0) + biases + products
+        )
+        return expected
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Rows, biases and latent vectors in River's order, its mean, iterations and generator."""

@@ -24,6 +24,8 @@ from eventlog.metadata import ItemMetadata, UserMetadata
 from producers.columns import RatingColumns
 
 BLOCK: Final = 8_192
+RATING_MIN: Final = 1.0
+RATING_MAX: Final = 5.0
 _EPOCH_MS: Final = 946_684_800_000  # 2000-01-01
 _SESSION: Final = 8  # events of one user in a row
 
@@ -69,8 +71,8 @@ class SyntheticStream:
         self.config = config
         self.source_id = f"synthetic:{self.digest()[:16]}"
         self.total_events = config.events
-        self.rating_min = 1.0
-        self.rating_max = 5.0
+        self.rating_min = RATING_MIN
+        self.rating_max = RATING_MAX
         rng = np.random.default_rng([config.seed, 0])
         self._user_taste = rng.integers(config.communities, size=config.users)
         # Items of community c are those with number = c modulo communities; low numbers are popular and early.
