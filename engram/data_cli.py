@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 from rich import progress as bars
 from rich.console import Console
@@ -43,13 +44,22 @@ def list_command(data_dir: DataDir = None) -> None:
         table.add_row(
             dataset.name,
             dataset.title,
-            f"{dataset.ratings:,}",
-            f"{dataset.users:,}",
-            f"{dataset.items:,}",
+            *(
+                "-" if count is None else f"{count:,}"
+                for count in (dataset.ratings, dataset.users, dataset.items)
+            ),
             f"{dataset.rating_min:g} to {dataset.rating_max:g}",
-            f"{place[1].value} {place[0]}" if place else f"not here: engram data get {dataset.name}",
+            f"{place[1].value} {place[0]}" if place else _how_to_get(dataset),
         )
     _console().print(table)
+
+
+def _how_to_get(dataset: Dataset) -> str:
+    return (
+        f"not here: engram data get {dataset.name}"
+        if dataset.archive
+        else "not here: give its folder with --data-dir"
+    )
 
 
 @app.command()
@@ -61,7 +71,7 @@ def get(
     dataset = dataset_named(name)
     columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.DownloadColumn())
     with bars.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(dataset.archive, total=None)
+        task = shown.add_task(dataset.archive or dataset.name, total=None)
 
         def show(received_bytes: int, total_bytes: int | None) -> None:
             shown.update(task, completed=received_bytes, total=total_bytes)
@@ -87,6 +97,7 @@ def verify(name: Name, data_dir: DataDir = None) -> None:
         f"Every line is well formed: {rated.size:,} ratings; metadata of {len(items):,} items"
         + (f" and {len(users):,} users." if users else ".")
     )
+    console.print(_without_metadata(rated, items))
     for difference in found.differences:
         console.print(f"differs: {difference}")
     if not found.differences:
@@ -127,6 +138,13 @@ def rating_frame(found: Found) -> pd.DataFrame:
             "time": pd.to_datetime(columns.event_time_ms, unit="ms", utc=True),
         }
     )
+
+
+def _without_metadata(rated: RatingColumns, items: list[ItemMetadata]) -> str:
+    """Say how many ratings are of items that nothing is known of."""
+    ids, counts = np.unique(rated.items, return_counts=True)
+    unknown = ~np.isin(ids, np.array([item.item.encode() for item in items] or [b""]))
+    return f"{int(counts[unknown].sum()):,} ratings are of {int(unknown.sum()):,} items without metadata."
 
 
 def _counts(frame: pd.DataFrame) -> Table:

@@ -63,6 +63,8 @@ def download(
     or broken archive, or a cache that cannot be written.
     """
     folder = cache_dir / dataset.name
+    if dataset.archive is None:
+        raise DataMissingError(f"{dataset.name} has no archive to download: give its folder with --data-dir")
     if urllib.parse.urlsplit(base_url).scheme not in {"http", "https"}:
         raise DataError(f"publisher's address is {base_url!r}, expected http:// or https://")
     try:
@@ -205,7 +207,7 @@ def _md5(path: Path) -> str:
 
 
 def _unpack(archive: Path, folder: Path, dataset: Dataset) -> None:
-    """Unpack the archive's folder `dataset.name` as `folder`: all of it, or nothing."""
+    """Unpack the data set's folder in the archive as `folder`: all of it, or nothing."""
     unpacking = folder.parent / f".{dataset.name}.unpacking"
     shutil.rmtree(unpacking, ignore_errors=True)
     unpacking.mkdir()
@@ -216,7 +218,9 @@ def _unpack(archive: Path, folder: Path, dataset: Dataset) -> None:
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise DataError(f"{dataset.archive}: it is no readable zip: {error}") from error
         if missing := missing_files(dataset, unpacking):
-            raise DataError(f"{dataset.archive}: it has no {', '.join(missing)} in {dataset.name}/")
+            raise DataError(
+                f"{dataset.archive}: it has no {', '.join(missing)} in {_archive_folder(dataset)}/"
+            )
         if folder.exists():
             shutil.rmtree(folder)
         unpacking.rename(folder)
@@ -225,7 +229,7 @@ def _unpack(archive: Path, folder: Path, dataset: Dataset) -> None:
 
 
 def _unpack_members(packed: zipfile.ZipFile, target: Path, dataset: Dataset) -> None:
-    """Write the files under `dataset.name`/ below `target`. Raises `DataError` for a name that leads elsewhere."""
+    """Write the files under the data set's folder below `target`. Raises `DataError` for a name that leads elsewhere."""
     left = MAX_UNPACKED_BYTES
     for member in packed.infolist():
         path = PurePosixPath(member.filename)
@@ -234,7 +238,7 @@ def _unpack_members(packed: zipfile.ZipFile, target: Path, dataset: Dataset) -> 
             raise DataError(f"{dataset.archive}: unsafe name {member.filename!r}")
         if stat.S_IFMT(mode) not in {0, stat.S_IFREG, stat.S_IFDIR}:
             raise DataError(f"{dataset.archive}: {member.filename!r} is no file, it is a link or a device")
-        if member.is_dir() or len(path.parts) < 2 or path.parts[0] != dataset.name:
+        if member.is_dir() or len(path.parts) < 2 or path.parts[0] != _archive_folder(dataset):
             continue
         file = target.joinpath(*path.parts[1:])
         if file.exists():
@@ -242,6 +246,10 @@ def _unpack_members(packed: zipfile.ZipFile, target: Path, dataset: Dataset) -> 
         file.parent.mkdir(parents=True, exist_ok=True)
         with packed.open(member) as source, file.open("wb") as sink:
             left -= _copy(source, sink, left, dataset)
+
+
+def _archive_folder(dataset: Dataset) -> str:
+    return dataset.archive_folder or dataset.name
 
 
 def _copy(source: IO[bytes], sink: BinaryIO, limit: int, dataset: Dataset) -> int:

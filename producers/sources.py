@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,20 +114,28 @@ def find_dataset(
     raise DataMissingError(f"no place has the data set {name}; tried, in this order:{listed}")
 
 
-def differences(dataset: Dataset, columns: RatingColumns) -> list[str]:
-    """Say how `columns`, all ratings of a folder, differ from the publisher's counts; nothing when they do not."""
+def differences(dataset: Dataset, chunks: Iterable[RatingColumns]) -> list[str]:
+    """Say how all ratings of a folder differ from the publisher's counts; nothing when they do not."""
+    size = 0
+    unique = [np.zeros(0, "S1"), np.zeros(0, "S1"), np.zeros(0)]
+    for chunk in chunks:
+        size += chunk.size
+        columns = (chunk.users, chunk.items, chunk.ratings)
+        unique = [np.union1d(seen, column) for seen, column in zip(unique, columns, strict=True)]
+    users, items, ratings = unique
     said = []
     for found, expected, what in (
-        (columns.size, dataset.ratings, "ratings"),
-        (len(np.unique(columns.users)), dataset.users, "users"),
-        (len(np.unique(columns.items)), dataset.items, "items"),
+        (size, dataset.ratings, "ratings"),
+        (len(users), dataset.users, "users"),
+        (len(items), dataset.items, "items"),
     ):
-        if found != expected:
+        if expected is not None and found != expected:
             said.append(f"{found:,} of {expected:,} {what}")
-    steps = round((dataset.rating_max - dataset.rating_min) / dataset.rating_step)
-    scale = dataset.rating_min + dataset.rating_step * np.arange(steps + 1)
-    if len(absent := np.setdiff1d(scale, columns.ratings)):
-        said.append(f"no ratings of {', '.join(f'{rating:g}' for rating in absent)}")
+    if dataset.ratings is not None:
+        steps = round((dataset.rating_max - dataset.rating_min) / dataset.rating_step)
+        scale = dataset.rating_min + dataset.rating_step * np.arange(steps + 1)
+        if len(absent := np.setdiff1d(scale, ratings)):
+            said.append(f"no ratings of {', '.join(f'{rating:g}' for rating in absent)}")
     return said
 
 
@@ -152,8 +161,7 @@ def _folder_within(dataset: Dataset, data_dir: Path) -> Path | str:
 
 
 def _found(dataset: Dataset, folder: Path, origin: Origin, where: str) -> Found:
-    columns = RatingColumns.concat(list(dataset.reader.ratings(folder)))
-    differs = tuple(differences(dataset, columns))
+    differs = tuple(differences(dataset, dataset.reader.ratings(folder)))
     sentence = f"REAL DATA: {_shout(dataset.title)} {where}"
     if differs:
         sentence += f"; IT DIFFERS FROM THE PUBLISHER'S: {_shout(', '.join(differs))}"

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eventlog.metadata import ItemMetadata, UserMetadata
 from producers.columns import RatingColumns
 from producers.datasets import Dataset
-from producers.event_order import TieOrder, replay_order
+from producers.event_order import TieOrder
+from producers.external_sort import sort_ratings
+
+MEMORY_EVENTS: Final = 20_000_000
+_DIGEST_EVENTS: Final = 1_000_000
 
 
 class EventStream(Protocol):
@@ -55,20 +58,16 @@ class Cut(NamedTuple):
 
 
 class DatasetStream:
-    """A data set's ratings in event-time order. Reads the whole data set; a malformed line raises."""
+    """A data set's ratings in event-time order. Reads the whole data set; a malformed line raises.
 
-    def __init__(self, dataset: Dataset, folder: Path, cut: Cut) -> None:
+    memory_events: more ratings than these are sorted on the disk; see `producers.external_sort`.
+    """
+
+    def __init__(self, dataset: Dataset, folder: Path, cut: Cut, memory_events: int = MEMORY_EVENTS) -> None:
         self._dataset = dataset
         self._folder = folder
-        columns = RatingColumns.concat(list(dataset.reader.ratings(folder)))
-        keep = columns.ratings >= cut.min_rating
-        if cut.from_ms is not None:
-            keep &= columns.event_time_ms >= cut.from_ms
-        if cut.to_ms is not None:
-            keep &= columns.event_time_ms < cut.to_ms
-        columns = columns.take(keep)
-        order = replay_order(columns.users, columns.items, columns.event_time_ms, cut.tie_order)
-        self._columns = columns.take(order[: cut.limit])
+        kept = (_within(chunk, cut) for chunk in dataset.reader.ratings(folder))
+        self._columns = sort_ratings(kept, cut.tie_order, memory_events).take(slice(0, cut.limit))
         self.source_id = f"{dataset.name}:min{cut.min_rating:g}:{cut.tie_order.value}"
         if cut.from_ms is not None or cut.to_ms is not None:
             self.source_id += f":{cut.from_ms or 0}-{cut.to_ms if cut.to_ms is not None else ''}"
@@ -78,7 +77,9 @@ class DatasetStream:
 
     def block(self, first: int, size: int) -> RatingColumns:
         """See `EventStream.block`."""
-        return self._columns.take(slice(first, first + size))
+        columns = self._columns.take(slice(first, first + size))
+        # Copied, where they lie in mapped files.
+        return RatingColumns(*(np.array(column) for column in columns))  # type: ignore[arg-type]
 
     def items(self) -> Iterator[ItemMetadata]:
         """See `EventStream.items`."""
@@ -93,12 +94,21 @@ class DatasetStream:
         columns = self._columns
         total = hashlib.sha256()
         for ids in (columns.users, columns.items):
-            total.update(np.ascontiguousarray(_narrowest(ids)).data)
-        total.update(np.ascontiguousarray(columns.ratings, "<f8").data)
-        total.update(np.ascontiguousarray(columns.event_time_ms, "<i8").data)
+            blocks = [ids[at : at + _DIGEST_EVENTS] for at in range(0, len(ids), _DIGEST_EVENTS)]
+            width = max((int(np.char.str_len(block).max()) for block in blocks), default=1)
+            for block in blocks:
+                total.update(block.astype(f"S{width}").data)
+        for numbers, kind in ((columns.ratings, "<f8"), (columns.event_time_ms, "<i8")):
+            for at in range(0, len(numbers), _DIGEST_EVENTS):
+                total.update(np.ascontiguousarray(numbers[at : at + _DIGEST_EVENTS], kind).data)
         return total.hexdigest()
 
 
-def _narrowest(ids: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
-    width = int(np.char.str_len(ids).max(initial=1))
-    return ids.astype(f"S{width}")
+def _within(columns: RatingColumns, cut: Cut) -> RatingColumns:
+    """Return what the cut keeps, whatever its limit."""
+    keep = columns.ratings >= cut.min_rating
+    if cut.from_ms is not None:
+        keep &= columns.event_time_ms >= cut.from_ms
+    if cut.to_ms is not None:
+        keep &= columns.event_time_ms < cut.to_ms
+    return columns.take(keep)

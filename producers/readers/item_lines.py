@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,18 +22,30 @@ def year_of_title(title: str) -> int | None:
     return int(years[-1]) if years else None
 
 
-def split_lines(path: Path, separator: str, names: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
+def split_lines(
+    path: Path, separator: str, names: tuple[str, ...], *, utf8: bool = False
+) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number, fields) of a Latin-1 file whose lines have one field for each of `names`.
 
-    Empty lines at the end of the file are left out. Raises `DataFormatError`.
+    utf8: read it as UTF-8 if all of it is. Empty lines at the end of the file are left out. Raises
+    `DataFormatError`.
     """
-    text = path.read_text("latin-1")
+    content = path.read_bytes()
+    text = content.decode("latin-1")
+    if utf8:
+        with contextlib.suppress(UnicodeDecodeError):
+            text = content.decode("utf-8")
     for number, line in enumerate(text.rstrip("\r\n").split("\n"), 1):
         fields = line.removesuffix("\r").split(separator)
         if len(fields) != len(names):
             expected = f"{len(names)} fields ({', '.join(names[:3])}, ...) separated by {separator!r}"
             raise DataFormatError(path, number, "line", line[:200], expected)
         yield number, fields
+
+
+def split_genres(text: str) -> tuple[str, ...]:
+    """Return the genres of `Comedy|Drama`; none of an empty text, or of the publisher's words for none."""
+    return () if text in {"", "(no genres listed)"} else tuple(text.split("|"))
 
 
 def check_id(path: Path, line: int, field: str, value: str) -> str:

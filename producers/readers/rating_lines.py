@@ -26,14 +26,16 @@ _MAX_SECONDS_DIGITS = len(str(_MAX_SECONDS))
 _ZERO, _NINE, _DOT, _LF, _CR = (np.uint8(code) for code in b"09.\n\r")
 _POSITIVE_INTEGER = re.compile(r"[1-9][0-9]{0,9}")
 _INTEGER = re.compile(r"[0-9]{1,12}")
-_STARS = re.compile(r"[0-9](\.[0-9])?")
-_WHOLE_STARS = re.compile(r"[0-9]")
+_PADDED_INTEGER = re.compile(r"[0-9]{1,10}")
+_STARS = re.compile(r"(0|[1-9][0-9]?)(\.[0-9])?")
+_WHOLE_STARS = re.compile(r"0|[1-9][0-9]?")
 
 
 class LineFormat(NamedTuple):
     """The grammar of a ratings file: `separator` of one character repeated, a header or none, and the scale.
 
-    Ratings are multiples of .5 in [rating_min, rating_max] where `half_stars`, else whole numbers.
+    Ratings are multiples of .5 in [rating_min, rating_max] where `half_stars`, else whole numbers. padded_items: item
+    ids may begin with zeros, which are part of them.
     """
 
     separator: str
@@ -41,6 +43,7 @@ class LineFormat(NamedTuple):
     half_stars: bool
     rating_min: float
     rating_max: float
+    padded_items: bool = False
 
 
 @numba.njit(cache=True)
@@ -76,7 +79,7 @@ def _after_separator(text: NDArray[np.uint8], at: int, separator: NDArray[np.uin
 def _parse(
     text: NDArray[np.uint8],
     separator: NDArray[np.uint8],
-    half_stars: bool,
+    padded_items: bool,
     scale: NDArray[np.float64],
     users: NDArray[np.uint8],
     items: NDArray[np.uint8],
@@ -85,31 +88,33 @@ def _parse(
 ) -> tuple[int, int]:
     """Parse whole lines of `text` into the columns; users, items: uint8[n, MAX_ID_DIGITS], zeroed.
 
+    scale: least rating, greatest, step (1 or .5).
     Returns (rows parsed, where the first line that was not parsed begins: len(text) when all were).
     """
     row = 0
     begin = 0
     while begin < len(text):
         at = begin
-        for ids in (users, items):
+        for ids, padded in ((users, False), (items, padded_items)):
             digits = _digits(text, at)
-            if digits == 0 or digits > MAX_ID_DIGITS or text[at] == _ZERO:
+            if digits == 0 or digits > MAX_ID_DIGITS or (text[at] == _ZERO and not padded):
                 return row, begin
             for i in range(digits):
                 ids[row, i] = text[at + i]
             at = _after_separator(text, at + digits, separator)
             if at < 0:
                 return row, begin
-        if _digits(text, at) != 1:
+        digits = _digits(text, at)
+        if digits == 0 or digits > 2 or (digits == 2 and text[at] == _ZERO):
             return row, begin
-        rating = float(_number(text, at, 1))
-        at += 1
-        if half_stars and at < len(text) and text[at] == _DOT:
+        rating = float(_number(text, at, digits))
+        at += digits
+        if scale[2] < 1.0 and at < len(text) and text[at] == _DOT:
             if _digits(text, at + 1) != 1:
                 return row, begin
             rating += _number(text, at + 1, 1) / 10.0
             at += 2
-        if rating < scale[0] or rating > scale[1] or rating * 2.0 != np.floor(rating * 2.0):
+        if rating < scale[0] or rating > scale[1] or rating % scale[2] != 0.0:
             return row, begin
         at = _after_separator(text, at, separator)
         if at < 0:
@@ -147,9 +152,9 @@ def _parse_chunk(path: Path, form: LineFormat, text: bytes, first_line: int) -> 
     ratings = np.empty(rows, np.float64)
     times = np.empty(rows, np.int64)
     separator = np.frombuffer(form.separator.encode(), np.uint8)
-    scale = np.array([form.rating_min, form.rating_max])
+    scale = np.array([form.rating_min, form.rating_max, 0.5 if form.half_stars else 1.0])
     buffer = np.frombuffer(text, np.uint8)
-    done, stop = _parse(buffer, separator, form.half_stars, scale, users, items, ratings, times)
+    done, stop = _parse(buffer, separator, form.padded_items, scale, users, items, ratings, times)
     if stop < len(text):
         line = text[stop:].split(b"\n", 1)[0]
         _explain(path, first_line + done, line.removesuffix(b"\r"), form)
@@ -165,10 +170,10 @@ def _explain(path: Path, number: int, line: bytes, form: LineFormat) -> NoReturn
             path, number, "line", text, f"4 fields separated by {form.separator!r}, it has {len(fields)}"
         )
     for name, value in zip(("user", "item"), fields, strict=False):
-        if not _POSITIVE_INTEGER.fullmatch(value):
-            raise DataFormatError(
-                path, number, name, value, f"a positive integer of up to {MAX_ID_DIGITS} digits"
-            )
+        padded = form.padded_items and name == "item"
+        if not (_PADDED_INTEGER if padded else _POSITIVE_INTEGER).fullmatch(value):
+            expected = f"{'up' if padded else 'a positive integer of up'} to {MAX_ID_DIGITS} digits"
+            raise DataFormatError(path, number, name, value, expected)
     rating = fields[2]
     step = "half" if form.half_stars else "whole"
     stars = _STARS if form.half_stars else _WHOLE_STARS

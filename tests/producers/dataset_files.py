@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import zipfile
@@ -30,8 +31,41 @@ ML_LATEST_SMALL = {
     ),
     "links.csv": "movieId,imdbId,tmdbId\r\n1,0112346,9087\r\n3,0328802,\r\n",
 }
-ENCODINGS = {"ml-100k": "latin-1", "ml-1m": "latin-1", "ml-latest-small": "utf-8"}
-FILES = {"ml-100k": ML_100K, "ml-1m": ML_1M, "ml-latest-small": ML_LATEST_SMALL}
+ML_10M = {
+    "ratings.dat": "1::122::5::838985046\n1::185::0.5::838983525\n59269::122::4.5::838983525\n",
+    "movies.dat": "122::Étoile (1992)::Comedy|Romance\n185::Plain: The Film (1995)::(no genres listed)\n",
+}
+# The form of 20M, 25M and 32M: that of latest-small.
+ML_20M = ML_LATEST_SMALL
+THE_MOVIES_DATASET = {
+    # 862 is a movieId here, and the tmdbId of another film.
+    "ratings_small.csv": "userId,movieId,rating,timestamp\n1,1,2.5,1260759144\n1,862,3.0,1260759179\n2,7,4.0,5\n",
+    "links_small.csv": "movieId,imdbId,tmdbId\n1,0114709,862\n862,0114000,15602\n7,0114319,\n",
+    "movies_features_45k.csv.gz": (
+        "id,title,genres,runtime,vote_average,vote_count,year,original_language\n"
+        "862,Étoile,Animation|Comedy,81.0,7.7,5415.0,1995,fr\n"
+        '15602,"Old, Plain",,101.0,6.5,92.0,0,\n'
+        "15602,Second,Drama,101.0,6.5,92.0,1999,en\n"
+        "1,Unrelated,Drama,101.0,6.5,92.0,1999,en\n"
+        "7,,Drama,101.0,6.5,92.0,0,\n"
+    ),
+}
+MOVIETWEETINGS = {
+    "ratings.dat": "1::0114508::8::1381006850\n2::0499549::10::1381006850\n2::0114508::0::1381006851\n",
+    "movies.dat": "0114508::Étoile (1995)::Horror|Sci-Fi\n0499549::Plain (2009)::\n",
+}
+FILES = {
+    "ml-100k": ML_100K,
+    "ml-1m": ML_1M,
+    "ml-10m": ML_10M,
+    "ml-20m": ML_20M,
+    "ml-25m": ML_20M,
+    "ml-32m": ML_20M,
+    "ml-latest-small": ML_LATEST_SMALL,
+    "the-movies-dataset": THE_MOVIES_DATASET,
+    "movietweetings": MOVIETWEETINGS,
+}
+ENCODINGS = {name: "latin-1" if name in {"ml-100k", "ml-1m"} else "utf-8" for name in FILES}
 
 
 def write_dataset(parent: Path, name: str, **changed: str) -> Path:
@@ -40,7 +74,8 @@ def write_dataset(parent: Path, name: str, **changed: str) -> Path:
     folder.mkdir(parents=True)
     files = FILES[name] | {file.replace("_", "."): text for file, text in changed.items()}
     for file, text in files.items():
-        (folder / file).write_bytes(text.encode(ENCODINGS[name]))
+        content = text.encode(ENCODINGS[name])
+        (folder / file).write_bytes(gzip.compress(content) if file.endswith(".gz") else content)
     return folder
 
 

@@ -100,7 +100,7 @@ def test_get_says_why_it_could_not(data: Command, tmp_path: Path) -> None:
 def test_an_unknown_name_lists_those_known(data: Command, command: str) -> None:
     said = data(command, "ml-2m")
     assert said.code == 1
-    assert "data set is 'ml-2m', expected one of ml-100k, ml-1m, ml-latest-small" in said.err
+    assert "data set is 'ml-2m', expected one of ml-100k, ml-1m, ml-10m, " in said.err
 
 
 @pytest.mark.parametrize("command", ["verify", "describe"])
@@ -119,11 +119,33 @@ def test_verify_says_how_it_differs(data: Command, tmp_path: Path) -> None:
         f"REAL DATA: MOVIELENS 1M (2003) FROM THE FOLDER {tmp_path / 'ml-1m'}; IT DIFFERS FROM THE PUBLISHER'S: "
         "2 OF 1,000,209 RATINGS, 2 OF 6,040 USERS, 2 OF 3,706 ITEMS, NO RATINGS OF 1, 2, 3",
         "Every line is well formed: 2 ratings; metadata of 2 items and 2 users.",
+        "0 ratings are of 0 items without metadata.",
         "differs: 2 of 1,000,209 ratings",
         "differs: 2 of 6,040 users",
         "differs: 2 of 3,706 items",
         "differs: no ratings of 1, 2, 3",
     ]
+
+
+def test_what_has_no_archive_says_so(data: Command, tmp_path: Path) -> None:
+    said = data("list")
+    row = _cells(said.out, "movietweetings")
+    assert row == [
+        "movietweetings",
+        "MovieTweetings",
+        "-",
+        "-",
+        "-",
+        "0 to 10",
+        "not here: give its folder with --data-dir",
+    ]
+    assert "has no archive to download" in data("get", "movietweetings").err
+
+
+def test_verify_says_how_many_ratings_have_no_metadata(data: Command, tmp_path: Path) -> None:
+    write_dataset(tmp_path, "the-movies-dataset")
+    said = data("verify", "the-movies-dataset", "--data-dir", str(tmp_path))
+    assert "1 ratings are of 1 items without metadata." in said.out.splitlines()
 
 
 @pytest.mark.parametrize(

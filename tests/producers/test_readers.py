@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_files import ML_1M, ML_100K, ML_LATEST_SMALL, write_dataset
+from dataset_files import FILES, write_dataset
 
 from eventlog.errors import DataFormatError
 from eventlog.metadata import ItemMetadata, UserMetadata
@@ -41,7 +41,30 @@ def _read(name: str, folder: Path) -> RatingColumns:
             ],
         ),
         ("ml-1m", [(b"1", b"10", 5.0, 978300760000), (b"2", b"20", 4.0, 978302109000)]),
-        ("ml-latest-small", [(b"1", b"1", 4.0, 964982703000), (b"1", b"3", 0.5, 964981247000)]),
+        (
+            "ml-10m",
+            [
+                (b"1", b"122", 5.0, 838985046000),
+                (b"1", b"185", 0.5, 838983525000),
+                (b"59269", b"122", 4.5, 838983525000),
+            ],
+        ),
+        *(
+            (name, [(b"1", b"1", 4.0, 964982703000), (b"1", b"3", 0.5, 964981247000)])
+            for name in ("ml-latest-small", "ml-20m", "ml-25m", "ml-32m")
+        ),
+        (
+            "the-movies-dataset",
+            [(b"1", b"1", 2.5, 1260759144000), (b"1", b"862", 3.0, 1260759179000), (b"2", b"7", 4.0, 5000)],
+        ),
+        (
+            "movietweetings",
+            [
+                (b"1", b"0114508", 8.0, 1381006850000),
+                (b"2", b"0499549", 10.0, 1381006850000),
+                (b"2", b"0114508", 0.0, 1381006851000),
+            ],
+        ),
     ],
 )
 def test_ratings(tmp_path: Path, name: str, expected: list[tuple[bytes, bytes, float, int]]) -> None:
@@ -117,12 +140,65 @@ def test_metadata_of_ml_latest_small(tmp_path: Path) -> None:
     assert [item.imdb_id for item in reader.items(folder)] == [None, None]
 
 
+def test_metadata_of_ml_10m_in_either_encoding(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path, "ml-10m")
+    reader = DATASETS["ml-10m"].reader
+    expected = [
+        ItemMetadata(item="122", title="Étoile (1992)", year=1992, genres=("Comedy", "Romance")),
+        ItemMetadata(item="185", title="Plain: The Film (1995)", year=1995),
+    ]
+    assert list(reader.items(folder)) == expected
+    movies = folder / "movies.dat"
+    movies.write_bytes(movies.read_bytes().decode().encode("latin-1"))
+    assert list(reader.items(folder)) == expected
+    assert list(reader.users(folder)) == []
+
+
+def test_the_movies_dataset_is_joined_by_tmdb_id_alone(tmp_path: Path) -> None:
+    """Item 1 is TMDB's 862, and 862 is TMDB's 15602; TMDB's 1 is of nobody, and 7 has no link."""
+    folder = write_dataset(tmp_path, "the-movies-dataset")
+    assert list(DATASETS["the-movies-dataset"].reader.items(folder)) == [
+        ItemMetadata(
+            item="1",
+            title="Étoile",
+            year=1995,
+            genres=("Animation", "Comedy"),
+            language="fr",
+            imdb_id="tt0114709",
+            tmdb_id="862",
+        ),
+        ItemMetadata(item="862", title="Old, Plain", imdb_id="tt0114000", tmdb_id="15602"),
+    ]
+
+
+def test_metadata_of_movietweetings(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path, "movietweetings")
+    assert list(DATASETS["movietweetings"].reader.items(folder)) == [
+        ItemMetadata(
+            item="0114508", title="Étoile (1995)", year=1995, genres=("Horror", "Sci-Fi"), imdb_id="tt0114508"
+        ),
+        ItemMetadata(item="0499549", title="Plain (2009)", year=2009, imdb_id="tt0499549"),
+    ]
+
+
+def test_a_broken_gzip_file_is_refused(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path, "the-movies-dataset")
+    films = folder / "movies_features_45k.csv.gz"
+    whole = films.read_bytes()
+    for broken in (whole[:-20], b"no gzip at all"):
+        films.write_bytes(broken)
+        with pytest.raises(DataFormatError, match="expected a whole gzip file"):
+            list(DATASETS["the-movies-dataset"].reader.items(folder))
+
+
 @pytest.mark.parametrize("name", list(DATASETS))
 def test_line_ends_make_no_difference(tmp_path: Path, name: str) -> None:
     reader = DATASETS[name].reader
     folder = write_dataset(tmp_path, name)
     expected = _rows(_read(name, folder)), list(reader.items(folder)), list(reader.users(folder))
     for file in folder.iterdir():
+        if file.suffix == ".gz":
+            continue
         text = file.read_bytes().replace(b"\r\n", b"\n")
         for ends in (text, text.replace(b"\n", b"\r\n"), text.rstrip(b"\n")):
             file.write_bytes(ends)
@@ -169,6 +245,15 @@ SECONDS = "seconds since 1970"
         ("ml-1m", "ratings.dat", 2, "1:10::5::7", "line", "1:10::5::7", "4 fields separated by '::', it has 3"),
         ("ml-1m", "ratings.dat", 2, "1::x::5::7", "item", "x", ID),
         ("ml-1m", "ratings.dat", 2, "1::10::9::7", "rating", "9", WHOLE),
+        ("ml-10m", "ratings.dat", 2, "1::2::4.25::7", "rating", "4.25", HALF),
+        ("ml-10m", "ratings.dat", 2, "1::2::10::7", "rating", "10", HALF),
+        ("ml-10m", "ratings.dat", 2, "1::0122::4.5::7", "item", "0122", ID),
+        ("movietweetings", "ratings.dat", 2, "1::0122::11::7", "rating", "11", "a whole number of stars from 0 to 10"),
+        ("movietweetings", "ratings.dat", 2, "1::0122::08::7", "rating", "08", "a whole number of stars from 0 to 10"),
+        ("movietweetings", "ratings.dat", 2, "1::0122::100::7", "rating", "100", "a whole number of stars from 0 to 10"),
+        ("movietweetings", "ratings.dat", 2, "01::0122::8::7", "user", "01", ID),
+        ("movietweetings", "ratings.dat", 2, "1::tt0122::8::7", "item", "tt0122", "up to 10 digits"),
+        ("the-movies-dataset", "ratings_small.csv", 3, "1,1,6.0,7", "rating", "6.0", HALF),
         ("ml-latest-small", "ratings.csv", 2, "1,1,4.25,7", "rating", "4.25", HALF),
         ("ml-latest-small", "ratings.csv", 2, "1,1,4.2,7", "rating", "4.2", HALF),
         ("ml-latest-small", "ratings.csv", 2, "1,1,0.0,7", "rating", "0.0", HALF),
@@ -218,6 +303,10 @@ def test_a_malformed_rating_names_file_line_field_value(
         ("ml-latest-small", "movies.csv", 2, '1,"Title" x,Drama', "line", "',' expected after '\"'", "valid CSV"),
         ("ml-latest-small", "links.csv", 1, "movieId,imdb,tmdb", "header", "movieId,imdb,tmdb", "movieId,imdbId,tmdbId"),
         ("ml-latest-small", "links.csv", 3, "3,1", "line", "3,1", "3 fields"),
+        ("ml-10m", "movies.dat", 2, "185::Plain", "line", "185::Plain", "3 fields"),
+        ("movietweetings", "movies.dat", 1, "tt1::Title::Drama", "item", "tt1", "an IMDb number"),
+        ("the-movies-dataset", "links_small.csv", 2, "1,2,862.0", "tmdbId", "862.0", ID),
+        ("the-movies-dataset", "links_small.csv", 1, "movieId,tmdbId", "header", "movieId,tmdbId", "movieId,imdbId,tmdbId"),
     ],
 )  # fmt: skip
 def test_malformed_metadata_names_file_line_field_value(
@@ -295,7 +384,8 @@ def test_the_year_of_a_title(title: str, year: int | None) -> None:
 
 
 def test_what_is_hand_made_covers_every_file() -> None:
-    for name, files in (("ml-100k", ML_100K), ("ml-1m", ML_1M), ("ml-latest-small", ML_LATEST_SMALL)):
+    assert list(FILES) == list(DATASETS)
+    for name, files in FILES.items():
         assert set(DATASETS[name].files) <= set(files)
 
 
@@ -305,6 +395,7 @@ REAL = {
     "ml-100k": ((100_000, 943, 1_682), (21_201, None, None)),
     "ml-1m": ((575_281, 6_038, 3_533), (226_310, 6_014, 3_232)),
     "ml-latest-small": ((100_836, 610, 9_724), (13_211, None, None)),
+    "the-movies-dataset": ((100_004, 671, 9_066), (15_095, None, None)),
 }
 
 
@@ -317,7 +408,7 @@ def _real_folder(data_dir: Path, name: str) -> Path:
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("name", list(DATASETS))
+@pytest.mark.parametrize("name", list(REAL))
 def test_real_ratings(data_dir: Path, name: str) -> None:
     columns = _read(name, _real_folder(data_dir, name))
     if name == "ml-1m" and columns.size == DATASETS[name].ratings:
@@ -332,7 +423,7 @@ def test_real_ratings(data_dir: Path, name: str) -> None:
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("name", list(DATASETS))
+@pytest.mark.parametrize("name", [name for name in REAL if name != "the-movies-dataset"])
 def test_real_metadata_covers_every_rating(data_dir: Path, name: str) -> None:
     folder = _real_folder(data_dir, name)
     columns = _read(name, folder)
@@ -345,6 +436,19 @@ def test_real_metadata_covers_every_rating(data_dir: Path, name: str) -> None:
     users = {user.user for user in DATASETS[name].reader.users(folder)}
     if name != "ml-latest-small":
         assert set(np.unique(columns.users).astype(str)) <= users
+
+
+@pytest.mark.data
+def test_the_real_movies_dataset_is_joined(data_dir: Path) -> None:
+    folder = _real_folder(data_dir, "the-movies-dataset")
+    items = {item.item: item for item in DATASETS["the-movies-dataset"].reader.items(folder)}
+    toy_story, heat = items["1"], items["6"]
+    assert (toy_story.title, toy_story.year, toy_story.tmdb_id) == ("Toy Story", 1995, "862")
+    assert (heat.title, heat.imdb_id) == ("Heat", "tt0113277")
+    columns = _read("the-movies-dataset", folder)
+    known = np.isin(columns.items, np.array([item.encode() for item in items]))
+    # By links_small.csv and the films' ids with pandas: 71 ratings without a tmdbId among 194 without a film.
+    assert (int((~known).sum()), len(np.unique(columns.items[~known]))) == (194, 41)
 
 
 @pytest.mark.data

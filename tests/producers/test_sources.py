@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_files import archive_of, write_dataset
+from dataset_files import FILES, archive_of, make_zip, write_dataset
 from local_publisher import LocalPublisher
 
 from eventlog.errors import DataError, DataFormatError, DataMissingError
@@ -18,6 +18,22 @@ from producers.sources import Origin, default_cache_dir, differences, find_datas
 DIFFERS = {
     "ml-100k": "3 OF 100,000 RATINGS, 2 OF 943 USERS, 2 OF 1,682 ITEMS, NO RATINGS OF 1, 2",
     "ml-1m": "2 OF 1,000,209 RATINGS, 2 OF 6,040 USERS, 2 OF 3,706 ITEMS, NO RATINGS OF 1, 2, 3",
+    "ml-10m": (
+        "3 OF 10,000,054 RATINGS, 2 OF 69,878 USERS, 2 OF 10,677 ITEMS, NO RATINGS OF 1, 1.5, 2, 2.5, 3, 3.5, 4"
+    ),
+    **{
+        name: f"2 OF {ratings} RATINGS, 1 OF {users} USERS, 2 OF {items} ITEMS, "
+        "NO RATINGS OF 1, 1.5, 2, 2.5, 3, 3.5, 4.5, 5"
+        for name, ratings, users, items in (
+            ("ml-20m", "20,000,263", "138,493", "26,744"),
+            ("ml-25m", "25,000,095", "162,541", "59,047"),
+            ("ml-32m", "32,000,204", "200,948", "84,432"),
+        )
+    },
+    "the-movies-dataset": (
+        "3 OF 100,004 RATINGS, 2 OF 671 USERS, 3 OF 9,066 ITEMS, NO RATINGS OF 0.5, 1, 1.5, 2, 3.5, 4.5, 5"
+    ),
+    "movietweetings": None,  # it grows, and its publisher counts nothing
     "ml-latest-small": (
         "2 OF 100,836 RATINGS, 1 OF 610 USERS, 2 OF 9,724 ITEMS, NO RATINGS OF 1, 1.5, 2, 2.5, 3, 3.5, 4.5, 5"
     ),
@@ -25,7 +41,13 @@ DIFFERS = {
 TITLES = {
     "ml-100k": "MOVIELENS 100K (1998)",
     "ml-1m": "MOVIELENS 1M (2003)",
+    "ml-10m": "MOVIELENS 10M (2009)",
+    "ml-20m": "MOVIELENS 20M (2015)",
+    "ml-25m": "MOVIELENS 25M (2019)",
+    "ml-32m": "MOVIELENS 32M (2024)",
     "ml-latest-small": "MOVIELENS LATEST-SMALL (2018)",
+    "the-movies-dataset": "THE MOVIES DATASET (SMALL)",
+    "movietweetings": "MOVIETWEETINGS",
 }
 
 
@@ -48,9 +70,9 @@ def test_the_folder_given_holds_the_data_set_or_is_it(
     write_dataset(cache, name)
     found = find_dataset(name, inside if itself else folder, cache)
     assert (found.dataset, found.folder, found.origin) == (DATASETS[name], inside, Origin.FOLDER)
-    assert found.sentence == (
-        f"REAL DATA: {TITLES[name]} FROM THE FOLDER {inside}; "
-        f"IT DIFFERS FROM THE PUBLISHER'S: {DIFFERS[name]}"
+    differs = DIFFERS[name]
+    assert found.sentence == f"REAL DATA: {TITLES[name]} FROM THE FOLDER {inside}" + (
+        f"; IT DIFFERS FROM THE PUBLISHER'S: {differs}" if differs else ""
     )
 
 
@@ -96,6 +118,21 @@ def test_when_no_place_has_it_the_error_lists_what_was_tried(folder: Path, cache
     assert len(tried) == 3
 
 
+@pytest.mark.parametrize("name", ["the-movies-dataset", "movietweetings"])
+def test_what_has_no_archive_must_be_given(cache: Path, name: str) -> None:
+    with pytest.raises(
+        DataMissingError, match=f"{name} has no archive to download: give its folder with --data-dir"
+    ):
+        find_dataset(name, None, cache)
+
+
+def test_an_archives_folder_may_have_a_name_of_its_own(cache: Path) -> None:
+    members = {f"ml-10M100K/{file}": text.encode() for file, text in FILES["ml-10m"].items()}
+    with LocalPublisher(make_zip(members)) as publisher:
+        found = find_dataset("ml-10m", None, cache, base_url=publisher.url)
+    assert (found.folder, found.origin) == (cache / "ml-10m", Origin.DOWNLOAD)
+
+
 def test_the_publisher_is_not_asked_where_that_is_not_wanted(cache: Path) -> None:
     with LocalPublisher(archive_of("ml-1m")) as publisher:
         with pytest.raises(DataMissingError, match=r"not asked \(engram data get ml-1m\)"):
@@ -111,7 +148,7 @@ def test_a_malformed_folder_is_an_error_and_not_passed_over(folder: Path, cache:
 
 
 def test_an_unknown_name_lists_those_known() -> None:
-    with pytest.raises(DataError, match="data set is 'ml-2m', expected one of ml-100k, ml-1m, ml-latest-"):
+    with pytest.raises(DataError, match="data set is 'ml-2m', expected one of ml-100k, ml-1m, ml-10m, "):
         find_dataset("ml-2m", None)
 
 
@@ -145,8 +182,11 @@ def test_data_as_the_publisher_counts_it_differs_in_nothing() -> None:
     columns = RatingColumns(
         (number % 943).astype("S"), (number % 1_682).astype("S"), number % 5 + 1.0, number.astype(np.int64)
     )
-    assert differences(DATASETS["ml-100k"], columns) == []
-    assert differences(DATASETS["ml-100k"], columns.take(columns.ratings != 2)) == [
+    assert (
+        differences(DATASETS["ml-100k"], [columns.take(slice(0, 70_000)), columns.take(slice(70_000, None))])
+        == []
+    )
+    assert differences(DATASETS["ml-100k"], [columns.take(columns.ratings != 2)]) == [
         "80,000 of 100,000 ratings",
         "no ratings of 2",
     ]

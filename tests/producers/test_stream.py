@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import struct
+import tempfile
 import zlib
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from producers.datasets import DATASETS
 from producers.event_order import TieOrder
@@ -111,6 +116,72 @@ def test_the_digest_is_that_of_the_events(folder, tmp_path):
         tmp_path / "narrow", "ml-100k", u_data="".join("\t".join(line.split()) + "\n" for line in kept)
     )
     assert stream(narrow, Cut()).digest() == stream(folder, Cut(min_rating=5)).digest()
+
+
+@given(
+    lines=st.lists(
+        # Few users, items and seconds: many events that are equal in all but their rating.
+        st.tuples(st.sampled_from((1, 2, 30)), st.integers(1, 3), st.integers(1, 5), st.integers(1, 4)),
+        min_size=1,
+        max_size=40,
+    ),
+    memory_events=st.integers(1, 41),
+    tie_order=st.sampled_from(TieOrder),
+    limit=st.none() | st.integers(1, 41),
+    min_rating=st.sampled_from((0.0, 3.0)),
+)
+@settings(max_examples=150, deadline=None)
+def test_order_blocks_and_digest_are_those_of_any_memory(lines, memory_events, tie_order, limit, min_rating):
+    with tempfile.TemporaryDirectory() as name:
+        text = "".join("\t".join(map(str, line)) + "\n" for line in lines)
+        folder = write_dataset(Path(name), "ml-100k", u_data=text)
+        one = DatasetStream(
+            DATASETS["ml-100k"], folder, Cut(min_rating, tie_order, limit=limit), memory_events
+        )
+
+    def key(line: tuple[int, ...]) -> tuple[int, int]:
+        user, item, _, second = line
+        return second, zlib.crc32(b"%d|%d" % (user, item)) if tie_order is TieOrder.HASH else 0
+
+    expected = sorted((line for line in lines if line[2] >= min_rating), key=key)[:limit]
+    assert said(one) == [" ".join(map(str, line)) for line in expected]
+    assert one.total_events == len(expected)
+    for first in (0, 3, len(expected)):
+        assert one.block(first, 5).event_time_ms.tolist() == [
+            line[3] * 1000 for line in expected[first : first + 5]
+        ]
+    assert one.digest() == digest_of(expected)
+
+
+def digest_of(lines: list[tuple[int, ...]]) -> str:
+    """sha256 of the events' users, items, ratings and milliseconds, ids as wide as the longest."""
+    total = hashlib.sha256()
+    for place in (0, 1):
+        ids = [b"%d" % line[place] for line in lines]
+        for one in ids:
+            total.update(one.ljust(max(map(len, ids)), b"\0"))
+    total.update(struct.pack(f"<{len(lines)}d", *(line[2] for line in lines)))
+    total.update(struct.pack(f"<{len(lines)}q", *(line[3] * 1000 for line in lines)))
+    return total.hexdigest()
+
+
+def test_what_is_sorted_on_the_disk_leaves_nothing_there(folder, tmp_path, monkeypatch):
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    one = DatasetStream(DATASETS["ml-100k"], folder, Cut(), memory_events=2)
+    assert list(place.iterdir()) == []
+    assert said(one) == said(stream(folder, Cut()))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("tie_order", list(TieOrder))
+def test_real_data_sorted_on_the_disk(data_dir, tie_order):
+    streams = [
+        DatasetStream(DATASETS["ml-100k"], data_dir / "ml-100k", Cut(tie_order=tie_order), memory_events)
+        for memory_events in (1_000_000, 7_001)
+    ]
+    assert streams[0].digest() == streams[1].digest()
 
 
 @pytest.mark.data
