@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -96,10 +97,16 @@ def serve_metrics(
     return stack.enter_context(server).port
 
 
-def build_replay(settings: Settings, log: Log, topics: Topics, stream: EventStream) -> Replay:
-    """Make the replay of `stream`, from the log's tail on."""
+def build_replay(
+    settings: Settings,
+    log: Log,
+    topics: Topics,
+    stream: EventStream,
+    own_partitions: Collection[int] | None = None,
+) -> Replay:
+    """Make the replay of `stream`, from the log's tail on; own_partitions: as `Replay` takes them."""
     pace = Pace(pack=settings.pack, rate=settings.rate, speed=settings.speed)
-    return Replay(log, topics, stream, pace)
+    return Replay(log, topics, stream, pace, own_partitions=own_partitions)
 
 
 def build_learner(

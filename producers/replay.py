@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -85,33 +85,44 @@ class Progress(NamedTuple):
 class Replay:
     """Writes `stream` to `topics.ratings`. `step` until `done`, or `run`.
 
-    Everything before the log's tail is left as it is; see `producers.tail`. Raises `SettingsError` when the log
-    holds more of this source than `stream` has.
+    Everything before the log's tail is left as it is; see `producers.tail`. own_partitions: those that it writes, all
+    by default; the others are another process's, and a rate is that of all of them together. Raises `SettingsError`
+    when the log holds more of this source than `stream` has, or has no such partition.
     """
 
     def __init__(
-        self, log: Log, topics: Topics, stream: EventStream, pace: Pace, clock: Clock | None = None
+        self,
+        log: Log,
+        topics: Topics,
+        stream: EventStream,
+        pace: Pace,
+        clock: Clock | None = None,
+        own_partitions: Collection[int] | None = None,
     ) -> None:
         self._topic = topics.ratings
         self._stream = stream
         self._pace = pace
         self._clock: Clock = clock or WallClock()
-        partitions = log.partition_count(self._topic)
-        tails = read_tails(log, self._topic, range(partitions), stream.source_id)
+        self._partitions = log.partition_count(self._topic)
+        own = _own(own_partitions, self._partitions)
+        tails = read_tails(log, self._topic, own, stream.source_id)
         last_seq = max(tail.last_seq for tail in tails)
         if last_seq >= max(stream.total_events, 1):
             raise SettingsError(
                 f"limit leaves {stream.total_events} events of {stream.source_id}, and the log holds them up to number "
                 f"{last_seq}: expected a limit of {last_seq + 1} or more, or another log"
             )
-        self._tails = [_reopened(tail, stream.total_events) for tail in tails]
+        self._tails = {
+            partition: _reopened(tail, stream.total_events)
+            for partition, tail in zip(own, tails, strict=True)
+        }
         self._writer = log.writer()
-        self._at = min(tail.last_seq for tail in self._tails) + 1
+        self._at = min(tail.last_seq for tail in self._tails.values()) + 1
         self._first = self._at
         self._started_s: float | None = None
         self._first_ms: int | None = None
         self._unflushed = 0
-        self.done = all(tail.ended for tail in self._tails)
+        self.done = all(tail.ended for tail in self._tails.values())
 
     @property
     def progress(self) -> Progress:
@@ -170,15 +181,15 @@ class Replay:
         return block.size, 0.0
 
     def _start(self) -> None:
-        for partition, tail in enumerate(self._tails):
+        for partition, tail in self._tails.items():
             if not tail.started:
                 self._control(partition, ControlKind.START, 0, -1)
 
     def _end(self) -> None:
-        """Close the source on every partition; the last moment is that of the last event."""
+        """Close the source on each partition; the last moment is that of the last event."""
         last = self._stream.block(self._stream.total_events - 1, 1) if self._stream.total_events else None
         time_ms = int(last.event_time_ms[0]) if last is not None else 0
-        for partition, tail in enumerate(self._tails):
+        for partition, tail in self._tails.items():
             if not tail.ended:
                 self._control(partition, ControlKind.END, time_ms, self._stream.total_events - 1)
         self._writer.flush()
@@ -198,18 +209,17 @@ class Replay:
         self._writer.append(self._topic, partition, [control.to_record()])
 
     def _write(self, block: RatingColumns) -> None:
-        """Append a block to all partitions, each from its tail on, then a watermark where there are several."""
-        partitions = len(self._tails)
+        """Append a block to the partitions, each from its tail on, then a watermark where there are several."""
         seq = np.arange(self._at, self._at + block.size, dtype=np.int64)
-        owner = partitions_of(block.users, partitions)
-        for partition, tail in enumerate(self._tails):
+        owner = partitions_of(block.users, self._partitions)
+        for partition, tail in self._tails.items():
             mine = np.flatnonzero((owner == partition) & (seq > tail.last_seq))
             if len(mine):
                 records = self._records(block.take(mine), seq[mine])
                 self._writer.append(self._topic, partition, records)
         self._unflushed += block.size
-        if partitions > 1 and block.size:
-            for partition, tail in enumerate(self._tails):
+        if self._partitions > 1 and block.size:
+            for partition, tail in self._tails.items():
                 if int(seq[-1]) > tail.last_seq:
                     self._control(
                         partition, ControlKind.WATERMARK, int(block.event_time_ms[-1]), int(seq[-1])
@@ -222,6 +232,15 @@ class Replay:
         batch = _batch_of(source, events, seq)
         pack = self._pace.pack
         return [encode_pack(batch.take(slice(at, at + pack))) for at in range(0, len(batch), pack)]
+
+
+def _own(asked: Collection[int] | None, partitions: int) -> list[int]:
+    """Return the partitions to write, in order."""
+    own = sorted(set(range(partitions) if asked is None else asked))
+    if not own or own[0] < 0 or own[-1] >= partitions:
+        shown = ", ".join(map(str, own)) or "none"
+        raise SettingsError(f"own partitions are {shown}, expected some of 0 to {partitions - 1}")
+    return own
 
 
 def _reopened(tail: Tail, total_events: int) -> Tail:
