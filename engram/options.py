@@ -31,6 +31,9 @@ LOG = (
 SOURCE = (
     "dataset",
     "data_dir",
+    "columns",
+    "time_unit",
+    "delimiter",
     "min_rating",
     "tie_order",
     "limit",

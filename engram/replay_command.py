@@ -90,7 +90,7 @@ def run_replay(
     time_range_ms(settings)
     lane_config(settings).build()
     if out is None:
-        out = Path("runs") / f"{settings.dataset}-{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}"
+        out = Path("runs") / f"{Path(settings.dataset).name}-{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}"
     folder = RunFolder(out, settings, fresh=fresh)
     settings = folder.place(find_broker(settings) if settings.log == "kafka" else settings)
     source = source or find_source(settings)

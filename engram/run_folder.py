@@ -31,6 +31,9 @@ _FOLDERS = ("checkpoints", "logs")
 # What makes a run's result. Batch size, packing, speed and the like may change when a run is resumed.
 IDENTITY = (
     "dataset",
+    "columns",
+    "time_unit",
+    "delimiter",
     "min_rating",
     "tie_order",
     "limit",

@@ -38,12 +38,14 @@ Positive = Annotated[float, Meta(gt=0)]
 Address = Annotated[str, Meta(pattern=r"^[^\s,:]+:[0-9]{1,5}(,[^\s,:]+:[0-9]{1,5})*$")]
 Prefix = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)?)?$")]
+Delimiter = Annotated[str, Meta(pattern=r"^(tab|[^\r\n\"])$")]
 
 
 # What the patterns above mean, in words.
 _PATTERNS = {
     "kafka": "HOST:PORT, several separated by commas",
     "topic_prefix": "letters, digits, '.', '_', '-'",
+    "delimiter": "one character, or tab",
     "from_time": "a time such as 2000-01-31 or 2000-01-31T12:00:00Z",
     "to_time": "a time such as 2000-01-31 or 2000-01-31T12:00:00Z",
 }
@@ -79,8 +81,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ssl_check_hostname: Annotated[bool, _is("check the brokers' names against their certificates")] = True
 
     # What is replayed
-    dataset: Annotated[str | None, _is("data set to replay (`engram data list`)")] = None
+    dataset: Annotated[
+        str | None, _is("data set to replay (`engram data list`), or a .csv, .tsv or .parquet file")
+    ] = None
     data_dir: Annotated[str | None, _is("folder that holds the data sets")] = None
+    columns: Annotated[
+        str | None, _is("columns of a file of ratings: user=NAME,item=NAME,rating=NAME,time=NAME")
+    ] = None
+    time_unit: Annotated[
+        Literal["s", "ms", "iso"] | None, _is("unit of a file's times; s when none is given")
+    ] = None
+    delimiter: Annotated[
+        Delimiter | None,
+        _is("what separates a file's fields: one character, or tab; by its name when none is given"),
+    ] = None
     min_rating: Annotated[float | None, _is("leave out ratings below this, before the log")] = None
     tie_order: Annotated[
         Literal["hash", "file"], _is("order of equal event times: by hash, or as in the file")

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from engram.settings import Settings, check_scale, time_range_ms
 from eventlog.decode import Limits
 from eventlog.errors import SettingsError
-from producers.datasets import DATASETS
+from producers.datasets import DATASETS, Dataset
 from producers.event_order import TieOrder
+from producers.readers.mapped_file import SUFFIXES, ColumnMap, MappedFileReader, parse_columns
 from producers.sources import find_dataset, locate_dataset
 from producers.stream import Cut, DatasetStream, EventStream
 from producers.synthetic import RATING_MAX, RATING_MIN, SyntheticConfig, SyntheticStream
@@ -33,6 +34,9 @@ def find_source(settings: Settings, *, download: bool = True) -> Source:
     Raises `SettingsError` for an unknown name, `DataFormatError` for a malformed line in what was found, and
     `DataMissingError`, which lists what was tried.
     """
+    if path := ratings_file(settings):
+        events = sum(chunk.size for chunk in _file_dataset(settings, path).reader.ratings(path.parent))
+        return Source(path.name, f"RATINGS OF THE FILE {path}: {events:,}", path.parent)
     name = _checked_name(settings)
     if name == SYNTHETIC:
         return Source(SYNTHETIC, "SYNTHETIC DATA: A GENERATED STREAM, NOT REAL RATINGS", None)
@@ -42,11 +46,63 @@ def find_source(settings: Settings, *, download: bool = True) -> Source:
 
 def find_folder(settings: Settings) -> Path | None:
     """Find the same folder as `find_source`, without reading what is there already."""
+    if path := ratings_file(settings):
+        return path.parent
     name = _checked_name(settings)
     if name == SYNTHETIC:
         return None
     located = locate_dataset(DATASETS[name], _data_dir(settings))
     return located[0] if located else find_source(settings).folder
+
+
+def ratings_file(settings: Settings) -> Path | None:
+    """Return the file of ratings that `dataset` is the path of, None for the name of a data set.
+
+    Raises `SettingsError` for settings that only a file has, and for a file that is not there.
+    """
+    path = Path(settings.dataset or "")
+    if path.suffix not in SUFFIXES:
+        for name in ("columns", "time_unit", "delimiter"):
+            if getattr(settings, name) is not None:
+                expected = f"none unless the data set is a {', '.join(SUFFIXES)} file"
+                raise SettingsError(f"{name} is {getattr(settings, name)!r}, expected {expected}")
+        return None
+    if not path.is_file():
+        raise SettingsError(f"dataset is {settings.dataset!r}, expected a file; there is none")
+    return path
+
+
+def _file_dataset(settings: Settings, path: Path) -> Dataset:
+    """Make a data set of one file, as the settings map its columns."""
+    if settings.columns is None:
+        raise SettingsError(
+            f"columns is absent, expected those of {path}: user=NAME,item=NAME,rating=NAME,time=NAME"
+        )
+    names = parse_columns(settings.columns)
+    unit = settings.time_unit or "s"
+    delimiter = settings.delimiter or ("tab" if path.suffix == ".tsv" else ",")
+    least, greatest = rating_scale(settings)
+    columns = ColumnMap(
+        **names,
+        time_unit=unit,
+        delimiter="\t" if delimiter == "tab" else delimiter,
+        rating_min=least,
+        rating_max=greatest,
+    )
+    return Dataset(
+        # The source's numbers depend on all of these.
+        name=f"{path.name}({names['user']},{names['item']},{names['rating']},{names['time']},{unit})",
+        title=path.name,
+        archive=None,
+        files=(path.name,),
+        ratings=None,
+        users=None,
+        items=None,
+        rating_min=least,
+        rating_max=greatest,
+        rating_step=0.0,
+        reader=MappedFileReader(path.name, columns),
+    )
 
 
 def rating_scale(settings: Settings) -> tuple[float, float]:
@@ -87,6 +143,12 @@ def open_stream(settings: Settings, folder: Path | None) -> EventStream:
     Raises `DataFormatError` for a malformed line, `SettingsError` for a setting that the stream cannot follow.
     """
     from_ms, to_ms = time_range_ms(settings)
+    path = ratings_file(settings)
+    if path is not None:
+        dataset = _file_dataset(settings, path)
+        least = min(0.0, dataset.rating_min) if settings.min_rating is None else settings.min_rating
+        cut = Cut(least, TieOrder(settings.tie_order), from_ms, to_ms, settings.limit)
+        return DatasetStream(dataset, path.parent, cut)
     name = _checked_name(settings)
     if folder is None:
         for field in ("min_rating", "from_time", "to_time"):
