@@ -292,6 +292,8 @@ class Evaluator:
         # A lane that goes on has not ended: it will say so again.
         self.summaries.pop(block.lane, None)
         try:
+            if len(block.rating) != len(block.flags):
+                raise ValueError(f"rating has {len(block.rating)} values, expected {len(block.flags)}")
             state.update(
                 block.ranks,
                 repeat=(block.flags & REPEAT) != 0,
@@ -312,14 +314,14 @@ class Evaluator:
     def _new_lane(
         self, lane: int, ranking: Collection[str], rating: Collection[str], where: str
     ) -> PrequentialRanking:
-        state = PrequentialRanking(ranking, self.config)
-        for other in self.lanes.values():
-            if other.models != state.models:
-                raise PredictionsError(
-                    f"{where}: lane {lane} has models {list(state.models)}, expected {list(other.models)}"
-                )
+        state, rated = PrequentialRanking(ranking, self.config), PrequentialRating(rating)
+        said = [*state.models, *rated.models]
+        for known, other in self.lanes.items():
+            expected = [*other.models, *self.ratings[known].models]
+            if expected != said:
+                raise PredictionsError(f"{where}: lane {lane} has models {said}, expected {expected}")
         self.lanes[lane] = state
-        self.ratings[lane] = PrequentialRating(rating)
+        self.ratings[lane] = rated
         return state
 
 

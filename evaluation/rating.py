@@ -89,12 +89,16 @@ class PrequentialRating:
 
         rating: float64[n], NaN without one. predicted: {model: float64[n]}, NaN where nothing was said.
         first_counted: first event of the block that is of the last 70 %, n for none, None where that is unknown.
-        Raises `ValueError` for other models than before, or an empty scale.
+        Raises `ValueError`, and then changes nothing, for other models than before, a column of another length, or
+        an empty scale.
         """
         if tuple(sorted(predicted)) != self.models:
             raise ValueError(f"models are {sorted(predicted)}, expected {list(self.models)}")
         if not scale[0] < scale[1]:
             raise ValueError(f"scale is {scale}, expected the least rating below the greatest")
+        for name, ratings in predicted.items():
+            if len(ratings) != len(rating):
+                raise ValueError(f"{name} has {len(ratings)} predicted ratings, expected {len(rating)}")
         first = len(rating) if first_counted is None else first_counted
         for name, ratings in predicted.items():
             _count(rating, ratings, (float(scale[0]), float(scale[1])), first, self._errors[name])

@@ -37,9 +37,13 @@ def block(
     total: int | None = None,
     predicted: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> PredictionBlock:
-    """Events [first_seq, end) of the lane whose ranks are `ranks`; every tenth event is of a new user."""
+    """Events [first_seq, end) of the lane whose ranks are `ranks`; every tenth event is of a new user.
+
+    predicted: ratings of the whole lane by model; what was given goes 1, 2, 3, 4, 5, 1, ...
+    """
     columns = {model: np.array(of[first_seq:end], np.int32) for model, of in ranks.items()}
-    one = next(iter(columns.values()))
+    # Without a model that ranks, every event is a first one of a known item.
+    one = next(iter(columns.values()), np.ones(end - first_seq, np.int32))
     seqs = np.arange(first_seq, first_seq + len(one), dtype=np.int64)
     flags = (one == 0) * REPEAT + (one == -1) * NEW_ITEM + (seqs % 10 == 0) * NEW_USER
     return PredictionBlock(
@@ -52,16 +56,24 @@ def block(
         event_time_ms=seqs * 1000,
         flags=flags.astype(np.uint8),
         ranks=columns,
-        rating=1.0 + seqs % 5,
+        rating=(1 + seqs % 5).astype(np.float64),
         scale=(1.0, 5.0),
-        predicted=predicted or {},
+        predicted={model: of[first_seq:end] for model, of in (predicted or {}).items()},
     )
 
 
 def summary(
-    models: Sequence[str], events: int, *, lane: int = 0, timed_events: int | None = None
+    models: Sequence[str],
+    events: int,
+    *,
+    lane: int = 0,
+    timed_events: int | None = None,
+    rating_models: Sequence[str] = (),
 ) -> LaneSummary:
-    """What the lane says at its end; timed_events: all, where they are not given."""
+    """What the lane says at its end; timed_events: all, where they are not given.
+
+    models: those that rank, rating_models: those that predict ratings.
+    """
     return LaneSummary(
         lane=lane,
         events=events,
@@ -71,9 +83,14 @@ def summary(
         clock={"name": "event_time", "time_ms": events * 1000},
         models={
             model: ModelSummary(
-                digest=f"{index:064x}", state_bytes=1000 * index, seconds=0.5, config={"k": index}
+                digest=f"{index:064x}",
+                state_bytes=1000 * index,
+                seconds=0.5,
+                config={"k": index},
+                ranks=model in models,
+                rates=model in rating_models,
             )
-            for index, model in enumerate(models, 1)
+            for index, model in enumerate((*models, *rating_models), 1)
         },
         accounting={
             "accepted": events + 3,

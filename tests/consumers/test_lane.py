@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from consumers.lane import Lane, LaneConfig
 from consumers.predictions import NEW_ITEM, NEW_USER, REPEAT, PredictionBlock
@@ -40,6 +41,13 @@ def learn(into: Lane, events: EventBatch, size: int) -> list[PredictionBlock]:
     return [block for block in blocks if block is not None]
 
 
+def _said(blocks: Sequence[PredictionBlock], model: str) -> NDArray[Any]:
+    """Ranks or predicted ratings of a model, one block after the other."""
+    return np.concatenate(
+        [block.ranks[model] if model in block.ranks else block.predicted[model] for block in blocks]
+    )
+
+
 def digests(of: Lane) -> dict[str, str]:
     return {name: model.digest for name, model in of.summary(0, 0, 0.0, {}).models.items()}
 
@@ -61,6 +69,36 @@ def test_a_block_says_what_was_predicted_of_which_event() -> None:
         assert ((ranks == -1) == (flags & NEW_ITEM != 0)).all()
 
 
+def test_a_block_holds_ratings_given_and_predicted() -> None:
+    """The running mean by hand: the middle of the scale, 5, then a repeat, a view, and (5 + 2) / 2."""
+    events = columns(
+        [("u", "i", 1, 0), ("u", "j", 2, 1), ("u", "i", 3, 2), ("v", "i", 4, 3), ("v", "j", 5, 4)],
+        ratings=np.array([5.0, 2.0, 1.0, np.nan, 4.0]),
+    )
+    of = lane(LaneConfig(models=("rating_mean", "popularity"), configs={}, scale=(0.0, 5.0)))
+    [block] = learn(of, events, 10)
+    assert list(block.ranks) == ["popularity"]
+    assert list(block.predicted) == ["rating_mean"]
+    assert block.scale == (0.0, 5.0)
+    assert np.array_equal(block.rating, events.ratings, equal_nan=True)
+    expected = [2.5, 5.0, np.nan, np.nan, 3.5]
+    assert np.array_equal(block.predicted["rating_mean"], expected, equal_nan=True)
+    summary = of.summary(0, 0, 0.0, {})
+    assert {name: (model.ranks, model.rates) for name, model in summary.models.items()} == {
+        "rating_mean": (False, True),
+        "popularity": (True, False),
+    }
+
+
+def test_a_lane_of_models_that_only_rate_flags_repeats_and_new_items() -> None:
+    of = lane(LaneConfig(models=("rating_means",), configs={}))
+    ranked = lane(LaneConfig(models=("popularity",), configs={}))
+    [block], [other] = learn(of, EVENTS, 1000), learn(ranked, EVENTS, 1000)
+    assert block.ranks == {}
+    assert block.flags.tolist() == other.flags.tolist()
+    assert np.isnan(block.predicted["rating_means"]).tolist() == ((block.flags & REPEAT) != 0).tolist()
+
+
 def test_the_size_of_batches_changes_nothing() -> None:
     whole = lane()
     expected = learn(whole, EVENTS, 1000)[0]
@@ -68,8 +106,8 @@ def test_the_size_of_batches_changes_nothing() -> None:
         other = lane()
         blocks = learn(other, EVENTS, size)
         assert [block.first_seq for block in blocks] == list(range(0, 300, size))
-        for name, ranks in expected.ranks.items():
-            assert np.concatenate([block.ranks[name] for block in blocks]).tolist() == ranks.tolist()
+        for name in CONFIG.models:
+            assert _said(blocks, name).tobytes() == _said([expected], name).tobytes()
         assert digests(other) == digests(whole)
 
 
@@ -151,8 +189,8 @@ def test_restored_equals_uninterrupted(at: int, clock: Any) -> None:
     assert restored.clock == halted.clock
     blocks = learn(restored, EVENTS.take(slice(at, None)), 33)
     for name in config.models:
-        tail = np.concatenate([block.ranks[name] for block in expected])[at:]
-        assert np.concatenate([block.ranks[name] for block in blocks]).tolist() == tail.tolist()
+        tail = _said(expected, name)[at:]
+        assert _said(blocks, name).tobytes() == tail.tobytes()
     assert digests(restored) == digests(whole)
     assert restored.dead_lettered == {"id_empty": 1}
     # What was had before the restore is still known as a duplicate.
@@ -181,6 +219,7 @@ OTHERS: Sequence[tuple[str, Lane]] = (
     ("configuration", lane(LaneConfig(models=CONFIG.models, configs=CONFIG.configs, clock="event_time"))),
     ("configuration", lane(LaneConfig(models=CONFIG.models, configs=CONFIG.configs, seed=1))),
     ("configuration", lane(LaneConfig(models=CONFIG.models, configs=CONFIG.configs, ties_against=False))),
+    ("configuration", lane(LaneConfig(models=CONFIG.models, configs=CONFIG.configs, scale=(1.0, 5.0)))),
 )
 
 

@@ -29,6 +29,36 @@ def test_a_block_comes_back_as_it_was() -> None:
     assert {model: ranks.tolist() for model, ranks in found.ranks.items()} == {
         model: ranks.tolist() for model, ranks in one.ranks.items()
     }
+    # Ratings are there for models that predict them: without any, they are not sent.
+    assert np.isnan(found.rating).tolist() == [True] * 15
+    assert found.predicted == {}
+
+
+def test_ratings_come_back_as_they_were() -> None:
+    predicted = np.array([1.0, np.nan, 4.25, -0.0, 1e-300])
+    one = block(random_ranks(5, 1, MODELS), 0, 5, predicted={"r": predicted})
+    rating = one.rating.copy()
+    rating[2] = np.nan
+    one = one._replace(rating=rating, scale=(0.5, 5.0))
+    found = decode_prediction(one.to_record().value or b"")
+    assert isinstance(found, PredictionBlock)
+    assert found.scale == (0.5, 5.0)
+    assert found.rating.tobytes() == rating.tobytes()
+    assert found.predicted["r"].tobytes() == predicted.tobytes()
+    rest = found.after(3)
+    assert (rest.first_seq, len(rest.flags)) == (3, 2)
+    assert rest.rating.tobytes() == rating[3:].tobytes()
+    assert rest.predicted["r"].tobytes() == predicted[3:].tobytes()
+
+
+def test_a_block_of_an_older_learner_has_no_ratings() -> None:
+    wire = msgspec.msgpack.decode(block(random_ranks(4, 1, MODELS), 0, 4).to_record().value or b"")
+    for field in ("rating", "scale", "predicted"):
+        wire.pop(field)
+    found = decode_prediction(msgspec.msgpack.encode(wire))
+    assert isinstance(found, PredictionBlock)
+    assert np.isnan(found.rating).tolist() == [True] * 4
+    assert found.predicted == {}
 
 
 def test_a_summary_comes_back_as_it_was() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,12 +63,20 @@ def checkerboard(seed: int, *, users: int = 120, items: int = 80, had: int = 14)
     return in_rows(events)
 
 
+def rating_by_rows(event: Event) -> float:
+    """Rate every event, 1 to 5."""
+    return 1.0 + (event.user + event.item) % 5
+
+
 class Driver:
     """A lane without log and ids: histories, clock and one model."""
 
-    def __init__(self, model: Model, clock: ClockName) -> None:
+    def __init__(
+        self, model: Model, clock: ClockName, rating_of: Callable[[Event], float] = rating_by_rows
+    ) -> None:
         self.model = model
         self.clock: ClockName = clock
+        self.rating_of = rating_of
         self.history = History()
         self.learned = 0
         self.latest_ms = 0
@@ -86,6 +94,10 @@ class Driver:
 
     def feed(self, events: Sequence[Event]) -> NDArray[np.int32]:
         """Test, then learn, one block; returns its ranks."""
+        return self.predict(events).ranks
+
+    def predict(self, events: Sequence[Event]) -> Predictions:
+        """Test, then learn, one block; returns all that was said of it."""
         user = np.array([event.user for event in events], np.int32)
         item = np.array([event.item for event in events], np.int32)
         time_ms = np.array([event.time_ms for event in events], np.int64)
@@ -96,14 +108,18 @@ class Driver:
             tick, now = time_ms, np.maximum.accumulate(np.maximum(time_ms, self.latest_ms))
         self.latest_ms = max(self.latest_ms, *(event.time_ms for event in events), 0)
         self.learned += len(events)
-        rating = np.array([1.0 + (event.user + event.item) % 5 for event in events])
+        rating = np.array([self.rating_of(event) for event in events])
         block = Interactions(user, item, rating, time_ms, tick, now, flags, seen, items)
         out = Predictions.nothing(len(events))
         self.model.test_then_learn(block, self.history.view, out)
-        return out.ranks
+        return out
 
     def feed_in(self, events: Sequence[Event], cuts: Sequence[int]) -> NDArray[np.int32]:
         """Feed in blocks that begin at 0 and at `cuts`."""
+        return self.predict_in(events, cuts).ranks
+
+    def predict_in(self, events: Sequence[Event], cuts: Sequence[int]) -> Predictions:
+        """Predict in blocks that begin at 0 and at `cuts`."""
         edges = sorted({0, *cuts, len(events)})
-        blocks = [events[first:last] for first, last in itertools.pairwise(edges)]
-        return np.concatenate([self.feed(block) for block in blocks])
+        said = [self.predict(events[first:last]) for first, last in itertools.pairwise(edges)]
+        return Predictions(*(np.concatenate(columns) for columns in zip(*said, strict=True)))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,54 +11,52 @@ from hypothesis import strategies as st
 
 from online_models.decayed_popularity import DecayedPopularityConfig
 from online_models.hebbian import Hebbian, HebbianConfig
-from online_models.model import ClockName, Model, ModelConfig, Situation
+from online_models.model import ClockName, Model, Situation
 from online_models.registry import DEFAULT_MODELS, MODELS
+from tests.online_models.cases import CLOCKS, SMALL, STREAM, Case, bits, build, cases, had, said
 from tests.online_models.event_streams import Driver, checkerboard, random_stream
 from tests.oracles.history_oracle import Event
 from tests.oracles.rank_oracle import rank_by_definition
 
-# Parameters under which small streams reach every part of a model: rebases, the change of layout, evictions.
-SMALL: dict[str, Callable[[], ModelConfig]] = {
-    "popularity": MODELS["popularity"].config_type,
-    "decayed_popularity": lambda: DecayedPopularityConfig(half_life_events=0.7, half_life_s=40),
-    "hebbian": lambda: HebbianConfig(
-        trace_length=5, half_life_events=4, half_life_s=240, direct_neurons=12, row_synapses=6
-    ),
+# name: whether it ranks, and whether it predicts ratings.
+KINDS = {
+    "popularity": (True, False),
+    "decayed_popularity": (True, False),
+    "hebbian": (True, False),
+    "rating_mean": (False, True),
+    "rating_means": (False, True),
+    "river_biased_mf": (False, True),
 }
-STREAM = random_stream(11, 300, users=25, items=40, late=0.1)
-CLOCKS: tuple[ClockName, ...] = ("event_count", "event_time")
+# Models for which the order of arrival matters, whatever the clock says.
+IN_ORDER_OF_ARRIVAL = {
+    "rating_means": "a residual is taken from the mean and the offsets of its moment",
+    "river_biased_mf": "a step of gradient descent starts where the step before it ended",
+}
+# Models whose state grows with users too, not with items alone.
+KNOWS_USERS = {
+    "rating_means": "an offset of each user",
+    "river_biased_mf": "a bias and a latent vector of each user",
+}
+DRAWS = {"river_biased_mf"}  # at random, from the run's seed
 
 
-def build(name: str, clock: ClockName, *, ties_against: bool = True) -> Model:
-    return MODELS[name](SMALL[name](), Situation(clock=clock, ties_against=ties_against))
-
-
-class Case(NamedTuple):
-    """One model on one clock."""
-
-    name: str
-    clock: ClockName
-
-    def driver(self, *, ties_against: bool = True) -> Driver:
-        return Driver(build(self.name, self.clock, ties_against=ties_against), self.clock)
-
-
-@pytest.fixture(params=[Case(name, clock) for name in MODELS for clock in CLOCKS], ids="-".join)
+@pytest.fixture(params=cases(), ids="-".join)
 def case(request: pytest.FixtureRequest) -> Case:
     found: Case = request.param
     return found
 
 
-def bits(model: Model) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
-    return {name: (a.dtype.str, a.shape, a.tobytes()) for name, a in model.arrays().items()}
+# Models that only predict ratings have no ranks to look at; tests/online_models/test_rating_conformance.py is theirs.
+ranking = pytest.mark.parametrize("case", cases(lambda model: model.ranks), ids="-".join)
 
 
 def test_the_registry_holds_these_models() -> None:
-    assert set(MODELS) == {"popularity", "decayed_popularity", "hebbian"}
+    assert {name: (model.ranks, model.rates) for name, model in MODELS.items()} == KINDS
     assert set(DEFAULT_MODELS) <= set(MODELS)
-    assert set(SMALL) == set(MODELS)
+    assert set(SMALL) | set(IN_ORDER_OF_ARRIVAL) | set(KNOWS_USERS) | DRAWS <= set(MODELS)
     for name, model in MODELS.items():
         assert model.name == name
+        assert model.ranks or model.rates
         assert issubclass(model, Model)
         assert isinstance(model().config, model.config_type)
 
@@ -83,7 +80,7 @@ def test_asking_changes_nothing(case: Case) -> None:
     other = case.driver()
     other.feed(STREAM)
     late = Event(0, 1, STREAM[-1].time_ms + 1000)
-    assert driver.feed([late]).tolist() == other.feed([late]).tolist()
+    assert said(driver.predict([late])) == said(other.predict([late]))
     assert model.digest() == other.model.digest()
 
 
@@ -107,7 +104,7 @@ def test_an_empty_bounded_layout_is_restored_as_one() -> None:
 
 def test_the_same_stream_gives_the_same_state(case: Case) -> None:
     first, second = case.driver(), case.driver()
-    assert first.feed(STREAM).tolist() == second.feed(STREAM).tolist()
+    assert said(first.predict(STREAM)) == said(second.predict(STREAM))
     assert first.model.digest() == second.model.digest()
     assert bits(first.model) == bits(second.model)
 
@@ -118,14 +115,14 @@ def test_the_same_stream_gives_the_same_state(case: Case) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_cuts_of_the_stream_change_nothing(name: str, clock: ClockName, cuts: list[int]) -> None:
     whole, cut = Case(name, clock).driver(), Case(name, clock).driver()
-    assert whole.feed(STREAM).tolist() == cut.feed_in(STREAM, cuts).tolist()
+    assert said(whole.predict(STREAM)) == said(cut.predict_in(STREAM, cuts))
     assert whole.model.digest() == cut.model.digest()
 
 
 @pytest.mark.parametrize("at", [1, 40, 150, 299])
 def test_restored_equals_uninterrupted(case: Case, at: int) -> None:
     whole = case.driver()
-    ranks = whole.feed(STREAM)
+    expected = whole.predict(STREAM)
     halted = case.driver()
     halted.feed(STREAM[:at])
     saved = {name: array.copy() for name, array in halted.model.arrays().items()}
@@ -135,7 +132,7 @@ def test_restored_equals_uninterrupted(case: Case, at: int) -> None:
     for array in saved.values():
         array.fill(0)  # what was given is not kept
     halted.model = restored
-    assert halted.feed(STREAM[at:]).tolist() == ranks[at:].tolist()
+    assert said(halted.predict(STREAM[at:])) == said(expected, at)
     assert bits(restored) == bits(whole.model)
     assert restored.digest() == whole.model.digest()
     assert restored.state_bytes == whole.model.state_bytes
@@ -157,6 +154,7 @@ def test_another_configuration_is_another_digest() -> None:
     assert first.model.digest() != second.model.digest()
 
 
+@ranking
 @pytest.mark.parametrize("ties_against", [True, False])
 def test_the_rank_is_that_of_the_scores_before_the_event(case: Case, ties_against: bool) -> None:
     driver = case.driver(ties_against=ties_against)
@@ -170,29 +168,22 @@ def test_the_rank_is_that_of_the_scores_before_the_event(case: Case, ties_agains
         assert scores.shape == (moment.items,)
         assert scores.dtype == np.float64
         assert np.isfinite(scores).all()
-        had = _had(driver, user)
-        if event.item in had:
+        taken = had(driver, user)
+        if event.item in taken:
             expected = 0
         elif event.item >= moment.items:
             expected = -1
         else:
             expected = rank_by_definition(
                 dict(enumerate(scores.tolist())),
-                set(range(moment.items)) - had,
+                set(range(moment.items)) - taken,
                 event.item,
                 ties_against=ties_against,
             )
         assert driver.feed([event]).tolist() == [expected]
 
 
-def _had(driver: Driver, user: int) -> set[int]:
-    if user < 0:
-        return set()
-    histories = driver.histories
-    start = histories.start[user]
-    return set(histories.items[start : start + histories.length[user]].tolist())
-
-
+@ranking
 def test_ties_against_are_no_better_than_ties_for(case: Case) -> None:
     against, in_favour = case.driver(), case.driver(ties_against=False)
     worse, better = against.feed(STREAM), in_favour.feed(STREAM)
@@ -209,8 +200,9 @@ def test_recommendations_are_new_to_the_user_and_agree_with_the_scores(case: Cas
     moment = driver.moment()
     for user in (-1, *range(10)):
         scores = driver.model.scores(user, driver.histories, moment)
-        had = _had(driver, user)
-        expected = sorted(set(range(moment.items)) - had, key=lambda item: (-scores[item], item))
+        expected = sorted(
+            set(range(moment.items)) - had(driver, user), key=lambda item: (-scores[item], item)
+        )
         for k in (1, 7, 1000):
             found = driver.model.recommend(user, k, driver.histories, moment)
             assert found.items.tolist() == expected[:k]
@@ -219,7 +211,7 @@ def test_recommendations_are_new_to_the_user_and_agree_with_the_scores(case: Cas
         assert driver.model.predict_one(user, item, driver.histories, moment) == scores[item]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", sorted(set(MODELS) - set(IN_ORDER_OF_ARRIVAL)))
 def test_a_late_event_learns_with_the_weight_it_has_left(name: str) -> None:
     """What users who share nothing do has the same effect in any order of arrival, once the clock is the same."""
     case = Case(name, "event_time")  # the clock event_count has no late events
@@ -233,7 +225,8 @@ def test_a_late_event_learns_with_the_weight_it_has_left(name: str) -> None:
     ]
     late = [in_order[at] for at in (0, 1, 4, 2, 3)]
     rows = {0: 0, 1: 1, 4: 2, 2: 3, 3: 4}  # by first appearance
-    first, second = case.driver(), case.driver()
+    # A rating that an event keeps when its rows are numbered anew.
+    first, second = (case.driver(rating_of=lambda event: 1 + event.time_ms // minute % 5) for _ in range(2))
     first.feed(in_order)
     second.feed([Event({0: 0, 2: 1, 1: 2}[event.user], rows[event.item], event.time_ms) for event in late])
     for user, other in ((-1, -1), (0, 0), (1, 2), (2, 1)):
@@ -255,13 +248,36 @@ def test_scores_stay_finite_over_any_gap(case: Case) -> None:
 
 
 def test_state_is_bounded_by_what_is_known(case: Case) -> None:
-    """Bytes grow with items, never with events or users."""
+    """Bytes grow with items, and with users where a model knows them, never with events."""
     driver = case.driver()
     items = 60
     driver.feed(random_stream(5, 400, users=30, items=items))
     per_item = driver.model.state_bytes / driver.history.items
-    driver.feed([Event(user, item, 10**9) for user in range(200, 400) for item in range(0, items // 2)])
+    users = range(30) if case.name in KNOWS_USERS else range(200, 400)
+    driver.feed([Event(user, item, 10**9) for user in users for item in range(0, items // 2)])
     assert driver.model.state_bytes <= per_item * driver.history.items + 64
+
+
+def test_the_seed_of_the_run_is_the_seed_of_what_is_drawn(case: Case) -> None:
+    first, same, other = (case.driver(seed=seed) for seed in (7, 7, 8))
+    expected = said(first.predict(STREAM))
+    assert said(same.predict(STREAM)) == expected
+    assert bits(same.model) == bits(first.model)
+    other.feed(STREAM)
+    assert (bits(other.model) != bits(first.model)) == (case.name in DRAWS)
+
+
+@pytest.mark.parametrize("at", [5, 60, 200])
+def test_what_an_event_says_changes_only_what_comes_after_it(case: Case, at: int) -> None:
+    """Test, then learn: another rating of event `at` leaves all predictions up to and including it as they were."""
+    one = case.driver(rating_of=lambda _: 2.0)
+    changed = STREAM[at]
+    other = case.driver(rating_of=lambda event: 5.0 if event is changed else 2.0)
+    before, after = one.predict(STREAM), other.predict(STREAM)
+    assert said(before)[: at + 1] == said(after)[: at + 1]
+    assert changed.item not in {event.item for event in STREAM[:at] if event.user == changed.user}
+    if MODELS[case.name].rates:
+        assert said(before, at + 1) != said(after, at + 1)
 
 
 def recall_at_10(ranks: np.ndarray[Any, np.dtype[np.int32]]) -> float:

@@ -260,9 +260,11 @@ def test_a_newcomer_replaces_the_weakest_with_its_own_increment() -> None:
 
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="this is the run without the compiler already")
 def test_the_same_without_the_compiler() -> None:
+    tests = Path(__file__).parents[1]
+    files = [Path(__file__).with_name("test_rating_oracles.py"), tests / "evaluation" / "test_rating.py"]
     finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__],
-        cwd=Path(__file__).parents[2],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, *map(str, files)],
+        cwd=tests.parent,
         env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
         capture_output=True,
         text=True,
