@@ -108,7 +108,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1, description="seed of everything that is drawn")] = 0
 
     # The learner
-    models: Annotated[tuple[str, ...], _is("model to learn, repeatable; all when none is named")] = ()
+    models: Annotated[
+        tuple[str, ...], _is("model to learn, repeatable; a few that rank when none is named")
+    ] = ()
     ties: Annotated[
         Literal["against", "for"], _is("equal scores count against the model, or for it (as in some papers)")
     ] = "against"

@@ -25,8 +25,9 @@ EVENTS = 1_500
 BAD_EVERY = 50  # every 50th event has a rating out of scale
 REPEATED_EVERY = 20  # every 20th message is sent twice
 LANE = LaneConfig(
-    models=("popularity", "decayed_popularity", "hebbian"),
+    models=("popularity", "decayed_popularity", "hebbian", "rating_means", "river_biased_mf"),
     configs={"hebbian": HebbianConfig(direct_neurons=60, row_synapses=8, half_life_events=200)},
+    scale=(0.0, 5.0),
 )
 LIMITS = Limits(rating_max=5.0)
 
@@ -65,7 +66,7 @@ def replay(log: Log, partitions: int, pack_size: int, events: Sequence[tuple[str
                 mine = [row for row in part if partition_of(row[0], partitions) == partition]
                 for at in range(0, len(mine), pack_size):
                     packed = mine[at : at + pack_size]
-                    ratings = np.array([9.0 if is_bad(row) else 4.0 for row in packed])
+                    ratings = np.array([9.0 if is_bad(row) else 1.0 + row[3] % 5 for row in packed])
                     record = pack(packed, ratings=ratings)
                     # A message with a bad event is not sent twice: that would be two dead letters.
                     twice = sent % REPEATED_EVERY == 0 and not any(is_bad(row) for row in packed)

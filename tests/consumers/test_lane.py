@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -235,3 +237,14 @@ def test_a_checkpoint_of_something_else_is_refused(field: str, other: Lane) -> N
 def test_unknown_models_are_refused(models: tuple[str, ...], match: str) -> None:
     with pytest.raises(SettingsError, match=match):
         lane(LaneConfig(models=models, configs={}))
+
+
+def test_without_river_the_other_models_work_and_its_own_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "river", None)  # as if it were not installed
+    with pytest.raises(SettingsError, match=r"river_biased_mf needs River.*engram-stream\[river\]"):
+        lane(LaneConfig(models=("river_biased_mf",), configs={}))
+    lane(LaneConfig(models=tuple(set(MODELS) - {"river_biased_mf"}), configs={}))
+    program = "import sys, online_models.registry; sys.exit('river' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
