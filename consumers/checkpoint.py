@@ -88,11 +88,8 @@ class CheckpointStore:
             _sync_directory(self._objects)
             failpoint("checkpoint_objects")
             # (2) the manifest, complete or absent
-            body = {"schema": SCHEMA, "version": version, "meta": dict(meta), "arrays": entries}
-            content = msgspec.json.encode({**body, "sha256": _sha256(_canonical(body))})
-            path = self._manifest_path(version)
-            _write_durably(path, content)
-            _sync_directory(self.directory)
+            manifest = _Manifest(schema=SCHEMA, version=version, meta=dict(meta), arrays=entries, sha256="")
+            self._write_manifest(manifest)
             failpoint("checkpoint_manifest")
             # (3) what nothing refers to any more
             self._prune()
@@ -125,6 +122,20 @@ class CheckpointStore:
         arrays = {name: self._read_object(name, entry) for name, entry in manifest.arrays.items()}
         self._durable.update(entry.sha256 for entry in manifest.arrays.values())
         return Checkpoint(arrays, manifest.meta, version)
+
+    def restore(self, version: int) -> int:
+        """Make `version` the newest: write its manifest once more, under the next version, which is returned.
+
+        Nothing is deleted before the next `save`. Raises as `load_version` does, and `CheckpointError` when the disk
+        refuses.
+        """
+        self.load_version(version)
+        manifest = msgspec.structs.replace(self._read_manifest(version), version=self.versions()[-1] + 1)
+        try:
+            self._write_manifest(manifest)
+        except OSError as error:
+            raise CheckpointError(f"checkpoint in {self.directory} failed: {error}") from error
+        return manifest.version
 
     def versions(self) -> list[int]:
         """Versions that have a manifest, ascending."""
@@ -159,6 +170,14 @@ class CheckpointStore:
             _write_durably(self._objects / digest, data)
             self._durable.add(digest)
         return _ArrayEntry(data.dtype.str, array.shape, digest)
+
+    def _write_manifest(self, manifest: _Manifest) -> None:
+        """Write it durably, with the sha256 of the rest of it."""
+        body = msgspec.structs.asdict(manifest)
+        del body["sha256"]
+        content = msgspec.json.encode({**body, "sha256": _sha256(_canonical(body))})
+        _write_durably(self._manifest_path(manifest.version), content)
+        _sync_directory(self.directory)
 
     def _read_manifest(self, version: int) -> _Manifest:
         path = self._manifest_path(version)

@@ -11,9 +11,11 @@ from typing import Any, Final
 
 from consumers.predictions import LaneSummary
 from evaluation.figures import ALL, LAST_70, figures_of
+from evaluation.floor import floor_of
 from evaluation.prequential import PrequentialRanking
 from evaluation.ranking import ranked_events
 from evaluation.rating import PrequentialRating, rating_figures_of
+from online_models.registry import DEFAULT_MODELS
 
 SCHEMA_VERSION: Final = 1
 PROTOCOL: Final = "P"
@@ -79,6 +81,7 @@ def build_result(
     said = [summary for _, summary in sorted(summaries.items())]
     events = sum(state.events for state in states)
     evaluation = evaluator_digest(lanes, ratings)
+    models = _models(states, [state for _, state in sorted(ratings.items())], said)
     return {
         "schema_version": SCHEMA_VERSION,
         "dataset": run.dataset,
@@ -117,7 +120,8 @@ def build_result(
         "versions": {name: version for one in said for name, version in one.versions.items()},
         "seconds": run.seconds,
         "events_per_second": _rate(events, run.seconds),
-        "models": _models(states, [state for _, state in sorted(ratings.items())], said),
+        "floor": floor_of(models, DEFAULT_MODELS),
+        "models": models,
     }
 
 

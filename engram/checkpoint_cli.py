@@ -1,4 +1,4 @@
-"""`engram checkpoint list|show|verify`: what the checkpoints in a folder hold, and whether they are whole."""
+"""`engram checkpoint list|show|verify|restore`: what the checkpoints in a folder hold, and going back to one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from consumers.checkpoint import CheckpointInfo, CheckpointStore
 from engram.figures_table import size
 from eventlog.errors import CheckpointCorruptError, SettingsError
 
-app = typer.Typer(help="Checkpoints: list, show, verify.", no_args_is_help=True)
+app = typer.Typer(help="Checkpoints: list, show, verify, restore.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(help="Folder of a run, of all checkpoints, or of one owner's.")]
 Version = Annotated[int | None, typer.Option("--version", help="Version to show.", show_default="the newest")]
@@ -81,3 +81,28 @@ def verify(folder: Folder) -> None:
     if problems:
         raise CheckpointCorruptError("\n".join([f"{len(problems)} checkpoints are not whole", *problems]))
     typer.echo(f"{good} checkpoints are whole.")
+
+
+@app.command()
+def restore(
+    folder: Folder, version: Annotated[int, typer.Argument(help="Version to go back to.", min=1)]
+) -> None:
+    """Make an older checkpoint the newest, keeping the others; stop its learner or evaluator first.
+
+    It is verified, then stored again under the next version. The learner goes on from there: what it had published
+    after that checkpoint it publishes again, with the same identities, and readers drop what they have had.
+    """
+    stores = _stores(folder)
+    if len(stores) > 1:
+        names = ", ".join(str(store.directory) for store in stores)
+        raise SettingsError(
+            f"folder is {str(folder)!r}, which has {len(stores)} owners, expected one of {names}"
+        )
+    [store] = stores
+    if version not in store.versions():
+        raise SettingsError(f"version is {version}, expected one of {store.versions()} ({store.directory})")
+    newest = store.restore(version)
+    typer.echo(
+        f"{store.directory}: version {version} is whole, and is now the newest, as version {newest}. What was "
+        "published after it is published again; readers drop it."
+    )

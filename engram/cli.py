@@ -9,11 +9,13 @@ from typing import Annotated
 
 import typer
 
-from engram import checkpoint_cli, data_cli, kafka_cli
+from engram import checkpoint_cli, data_cli, dlq_cli, kafka_cli
 from engram.demo_command import demo
 from engram.ingest_command import ingest
+from engram.offsets_command import offsets
 from engram.produce_command import produce
 from engram.replay_command import replay
+from engram.report_command import report
 from engram.services import evaluate, learn
 from eventlog.errors import EngramError, SettingsError
 
@@ -47,9 +49,12 @@ app.command()(produce)
 app.command()(learn)
 app.command()(evaluate)
 app.command()(ingest)
+app.command()(offsets)
+app.command()(report)
 app.add_typer(data_cli.app, name="data")
 app.add_typer(kafka_cli.app, name="kafka")
 app.add_typer(checkpoint_cli.app, name="checkpoint")
+app.add_typer(dlq_cli.app, name="dlq")
 
 
 def main() -> None:

@@ -89,3 +89,29 @@ def title(result: Mapping[str, Any]) -> str:
     """Say in a line which events a result is of."""
     rating = "all ratings" if result["min_rating"] is None else f"rating ≥ {result['min_rating']:g}"
     return f"{result['dataset']}, {rating}: {result['events']:,} events"
+
+
+def floor_warning(result: Mapping[str, Any]) -> str | None:
+    """Say that a run's best default model is below a popularity model; None where it is not."""
+    floor = result.get("floor")
+    if not floor or not floor["below"]:
+        return None
+    span = "the last 70 %" if floor["span"] == "last_70" else "all events"
+    above = " and ".join(f"{name} {ratio(floor['floors'][name])}" for name in floor["below"])
+    return f"BELOW THE POPULARITY FLOOR: {floor['model']} has Recall@10 {ratio(floor['value'])} over {span}, {above}"
+
+
+def protocol_lines(result: Mapping[str, Any]) -> list[str]:
+    """Say how a result was measured, and of what, a sentence or two a line."""
+    counts, first_counted = result["counts"], result["last_70_from"]
+    return [
+        f"Protocol {result['protocol']}: each event is ranked among all items seen so far, less the user's own, and "
+        f"then learned. Equal times are ordered by {result['tie_rule']}; equal scores count "
+        f"{result['tie_ranking']} the model.",
+        f"{counts['ranked']:,} events ranked, {counts['new_items']:,} of them of an item never seen before (a miss "
+        f"for every model); {counts['repeats']:,} repeats left out; {counts['users']:,} users, "
+        f"{counts['items']:,} items."
+        + ("" if first_counted is None else f" The last 70 % begin at event {first_counted:,}."),
+        f"End to end: {rate(result['events_per_second'])} events/s; ev/s in the table is of each model's kernels "
+        "alone.",
+    ]

@@ -16,9 +16,20 @@ from rich.live import Live
 from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from consumers.evaluator import Evaluator
-from engram.figures_table import COLUMNS, ONLY_WIDE, RATING_COLUMNS, rate, rating_rows, ratio, rows, title
+from engram.figures_table import (
+    COLUMNS,
+    ONLY_WIDE,
+    RATING_COLUMNS,
+    floor_warning,
+    rate,
+    rating_rows,
+    ratio,
+    rows,
+    title,
+)
 from evaluation.figures import ALL, LAST_70, Figures, window_span
 
 REFRESH_S: Final = 0.25
@@ -149,6 +160,8 @@ class FinalTable:
         self._result = result
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if warning := floor_warning(self._result):
+            yield Text(warning, style="bold red")
         wide = self._table(COLUMNS)
         narrow = [column for column in COLUMNS if column not in ONLY_WIDE]
         natural = Measurement.get(console, options.update(max_width=1_000), wide).maximum

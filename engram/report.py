@@ -1,4 +1,4 @@
-"""The report folder of a run: result.json, curves.json, curves.png and table.md."""
+"""The report folder of a run: result.json, curves.json, curves.png, table.md, and the page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from engram.curves_chart import draw_curves
-from engram.figures_table import COLUMNS, RATING_COLUMNS, rate, rating_rows, rows, title
+from engram.figures_table import (
+    COLUMNS,
+    RATING_COLUMNS,
+    floor_warning,
+    protocol_lines,
+    rating_rows,
+    rows,
+    title,
+)
+from engram.report_page import write_page
 
 
 def write_report(folder: Path, result: Mapping[str, Any], curves: Mapping[str, Any]) -> list[Path]:
@@ -21,6 +30,7 @@ def write_report(folder: Path, result: Mapping[str, Any], curves: Mapping[str, A
         _write(folder / "curves.json", _json(curves)),
         _write(folder / "curves.png", draw_curves(result, curves)),
         _write(folder / "table.md", table_markdown(result).encode()),
+        *write_page(folder, result, curves),
         _write(folder / "result.json", _json(result)),
     ]
     return written
@@ -28,9 +38,9 @@ def write_report(folder: Path, result: Mapping[str, Any], curves: Mapping[str, A
 
 def table_markdown(result: Mapping[str, Any]) -> str:
     """Render the final table and what it is of as Markdown."""
-    counts = result["counts"]
-    first_counted = result["last_70_from"]
+    warning = floor_warning(result)
     lines = [
+        *([f"**{warning}**", ""] if warning else []),
         f"# {title(result)}",
         "",
         result["data_source"],
@@ -40,18 +50,7 @@ def table_markdown(result: Mapping[str, Any]) -> str:
         *("| " + " | ".join(cells) + " |" for cells in rows(result)),
         "",
         *_rating_lines(result),
-        f"Protocol {result['protocol']}: each event is ranked among all items seen so far, less the user's own, and "
-        f"then learned. Equal times are ordered by {result['tie_rule']}; equal scores count "
-        f"{result['tie_ranking']} the model.",
-        "",
-        f"{counts['ranked']:,} events ranked, {counts['new_items']:,} of them of an item never seen before (a miss "
-        f"for every model); {counts['repeats']:,} repeats left out; {counts['users']:,} users, "
-        f"{counts['items']:,} items."
-        + ("" if first_counted is None else f" The last 70 % begin at event {first_counted:,}."),
-        "",
-        f"End to end: {rate(result['events_per_second'])} events/s; ev/s in the table is of each model's kernels "
-        "alone.",
-        "",
+        *(text for line in protocol_lines(result) for text in (line, "")),
         f"Digest `{result['digest']}`.",
     ]
     return "\n".join(lines) + "\n"

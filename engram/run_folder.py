@@ -7,7 +7,8 @@
     OUT/log.sqlite        the embedded log (with --log embedded)
     OUT/checkpoints/      of the learner and of the evaluator
     OUT/logs/             what the child processes said
-    OUT/result.json, table.md, curves.png, curves.json     the report
+    OUT/result.json, table.md, curves.png, curves.json     the report, ...
+    OUT/report.html, table.csv, curves.csv                 ... and as a page
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from engram.settings import Settings, flag_name
 from eventlog.errors import SettingsError
 
 _FILES = ("log.sqlite", "log.sqlite-wal", "log.sqlite-shm", "settings.toml", "run.json")
-_REPORT = ("result.json", "table.md", "curves.png", "curves.json")
+_REPORT = ("result.json", "table.md", "curves.png", "curves.json", "report.html", "table.csv", "curves.csv")
 _FOLDERS = ("checkpoints", "logs")
 
 # What makes a run's result. Batch size, packing, speed and the like may change when a run is resumed.

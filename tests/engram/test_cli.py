@@ -37,6 +37,13 @@ COMMANDS = (
     ("checkpoint", "list"),
     ("checkpoint", "show"),
     ("checkpoint", "verify"),
+    ("checkpoint", "restore"),
+    ("offsets",),
+    ("report",),
+    ("dlq",),
+    ("dlq", "list"),
+    ("dlq", "show"),
+    ("dlq", "redrive"),
 )
 
 
@@ -123,6 +130,11 @@ def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
         (("evaluate", "--run", "nowhere"), "run is 'nowhere'"),
         (("checkpoint", "list", "nowhere"), "folder is 'nowhere'"),
         (("replay", "ml-100k", "--config", "nowhere.toml"), "nowhere.toml"),
+        (("report", "nowhere"), "it has no result.json"),
+        (("offsets", "--run", "nowhere"), "run is 'nowhere'"),
+        (("offsets",), "log_path is 'engram.sqlite'"),
+        (("dlq", "list", "--log-path", "nowhere"), "log_path is 'nowhere'"),
+        (("checkpoint", "restore", "nowhere", "1"), "folder is 'nowhere'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
@@ -178,6 +190,9 @@ def test_a_replay_reports_evaluates_again_and_is_whole(tmp_path: Path) -> None:
         "table.md",
         "curves.png",
         "curves.json",
+        "report.html",
+        "table.csv",
+        "curves.csv",
         "logs/learner.log",
         "logs/producer.log",
     ):

@@ -61,6 +61,9 @@ def test_the_report_folder_is_complete(evaluator: Evaluator, tmp_path: Path) -> 
         "curves.json",
         "curves.png",
         "table.md",
+        "report.html",
+        "table.csv",
+        "curves.csv",
     }
     stored = json.loads((folder / "result.json").read_text("utf-8"))
     assert stored == result
