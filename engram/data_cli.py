@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -110,19 +111,28 @@ def describe(
     data_dir: DataDir = None,
     top: Annotated[int, typer.Option(min=0, help="How many of the best rated items to show.")] = 10,
     min_count: Annotated[int, typer.Option(min=1, help="Ratings that such an item must have.")] = 50,
+    out: Annotated[Path | None, typer.Option(help="Folder for pictures of all that (PNG).")] = None,
 ) -> None:
     """Describe a data set: counts, times, ratings, how active users are, and the best rated items."""
     found = find_dataset(name, data_dir, download=False)
     frame = rating_frame(found)
+    known = {item.item: item for item in found.dataset.reader.items(found.folder)}
+    best = best_rated(frame, top, min_count)
     console = _console()
     console.print(found.sentence)
     for table in (
         _counts(frame),
         _histogram(frame, found.dataset),
         _activity(frame),
-        _best_rated(frame, found, top, min_count),
+        _best_table(best, known, min_count),
     ):
         console.print(table)
+    if out is not None:
+        from engram.data_pictures import draw_pictures  # here, for the other commands need no plotting
+
+        title = ", not whole: ".join((found.dataset.title, *found.differences[:1]))
+        for path in draw_pictures(out, frame, known, best, title=title, min_count=min_count):
+            console.print(f"picture {path}")
 
 
 def rating_frame(found: Found) -> pd.DataFrame:
@@ -182,12 +192,14 @@ def _activity(frame: pd.DataFrame) -> Table:
     return table
 
 
-def _best_rated(frame: pd.DataFrame, found: Found, top: int, min_count: int) -> Table:
-    """Items of at least `min_count` ratings by mean, then by count, then by id."""
+def best_rated(frame: pd.DataFrame, top: int, min_count: int) -> pd.DataFrame:
+    """Return item, mean, count of items of at least `min_count` ratings by mean, then by count, then by id."""
     by_item = frame.groupby("item", observed=True)["rating"].agg(["mean", "count"]).reset_index()
     by_item = by_item[by_item["count"] >= min_count]
-    best = by_item.sort_values(["mean", "count", "item"], ascending=[False, False, True]).head(top)
-    known: dict[str, ItemMetadata] = {item.item: item for item in found.dataset.reader.items(found.folder)}
+    return by_item.sort_values(["mean", "count", "item"], ascending=[False, False, True]).head(top)
+
+
+def _best_table(best: pd.DataFrame, known: Mapping[str, ItemMetadata], min_count: int) -> Table:
     table = Table(
         "mean", "ratings", "item", "title", title=f"Best rated, of those with {min_count:,} ratings or more"
     )

@@ -198,6 +198,47 @@ def test_describe_shows_the_best_of_those_with_enough_ratings(data: Command, tmp
     assert "[Rec]" not in said.out
 
 
+PICTURES = ["ratings", "long-tail", "ratings-per-user", "activity", "genres", "best-rated"]
+
+
+def _png_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels, from the header (PNG specification, 11.2.2)."""
+    content = path.read_bytes()
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    assert content[-8:-4] == b"IEND"
+    return int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
+
+
+def test_describe_draws_pictures(data: Command, tmp_path: Path) -> None:
+    write_dataset(tmp_path, "ml-100k")
+    out = tmp_path / "pictures"
+    said = data("describe", "ml-100k", "--data-dir", str(tmp_path), "--min-count", "1", "--out", str(out))
+    assert said.code == 0, said.err
+    names = [out / f"{name}.png" for name in PICTURES]
+    assert said.out.splitlines()[-6:] == [f"picture {path}" for path in names]
+    assert sorted(out.iterdir()) == sorted(names)
+    for path in names:
+        width, height = _png_size(path)
+        assert width >= 600
+        assert height >= 200
+
+
+def test_what_is_not_known_is_not_drawn(data: Command, tmp_path: Path) -> None:
+    """One rating, no genres, and nothing with 50 ratings."""
+    write_dataset(
+        tmp_path,
+        "ml-10m",
+        ratings_dat="1::185::0.5::838983525\n",
+        movies_dat="185::$Plain$ {The} \\Film (1995)::(no genres listed)\n",
+    )
+    out = tmp_path / "pictures"
+    arguments = ("describe", "ml-10m", "--data-dir", str(tmp_path), "--out", str(out))
+    assert data(*arguments).code == 0
+    assert sorted(path.stem for path in out.iterdir()) == sorted(PICTURES[:4])
+    assert data(*arguments, "--min-count", "1").code == 0
+    assert (out / "best-rated.png").is_file()
+
+
 @pytest.mark.data
 def test_describe_real_data(data: Command, data_dir: Path) -> None:
     said = data("describe", "ml-100k", "--data-dir", str(data_dir))
