@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from online_models.decayed_popularity import DecayedPopularity
 from online_models.hebbian import Hebbian
+from online_models.isgd import ISGD, ISGDNegatives
 from online_models.model import Model
 from online_models.popularity import Popularity
+from online_models.random_scores import RandomScores
 from online_models.rating_means import RatingMean, RatingMeans
 from online_models.river_biased_mf import RiverBiasedMF
+from online_models.user_hebbian import UserHebbian
 
 MODELS: dict[str, type[Model]] = {
     model.name: model
@@ -18,6 +21,10 @@ MODELS: dict[str, type[Model]] = {
         RatingMean,
         RatingMeans,
         RiverBiasedMF,
+        UserHebbian,
+        ISGD,
+        ISGDNegatives,
+        RandomScores,
     )
 }
 

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from online_models.decayed_popularity import DecayedPopularityConfig
 from online_models.hebbian import HebbianConfig
 from online_models.interactions import Predictions
+from online_models.isgd import ISGDNegativesConfig
 from online_models.model import ClockName, Model, ModelConfig, Situation
 from online_models.registry import MODELS
 from online_models.river_biased_mf import RiverBiasedMFConfig
+from online_models.user_hebbian import UserHebbianConfig
 from tests.online_models.event_streams import Driver, random_stream, rating_by_rows
 from tests.oracles.history_oracle import Event
 
@@ -24,6 +26,16 @@ SMALL: dict[str, Callable[[], ModelConfig]] = {
         trace_length=5, half_life_events=4, half_life_s=240, direct_neurons=12, row_synapses=6
     ),
     "river_biased_mf": lambda: RiverBiasedMFConfig(n_factors=3),
+    "user_hebbian": lambda: UserHebbianConfig(
+        audience=3,
+        row_synapses=4,
+        recent_items=5,
+        reverse=0.5,
+        own_half_life_events=0.2,
+        half_life_events=4,
+        half_life_s=240,
+    ),
+    "isgd_negatives": lambda: ISGDNegativesConfig(factors=3, negatives=2),
 }
 STREAM = random_stream(11, 300, users=25, items=40, late=0.1)
 CLOCKS: tuple[ClockName, ...] = ("event_count", "event_time")
