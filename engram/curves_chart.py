@@ -29,7 +29,8 @@ def draw_curves(result: Mapping[str, Any], curves: Mapping[str, Any]) -> bytes:
     figure = Figure(figsize=(13, 5.6), dpi=120)
     FigureCanvasAgg(figure)
     window = choose_window(curves)
-    names = by_recall(result["models"])
+    # Models that only predict ratings have no curve.
+    names = [name for name in by_recall(result["models"]) if name in curves["models"]]
     colours = dict(zip([n for n in names if n != FLOOR], _cycle(len(names)), strict=False))
     colours[FLOOR] = FLOOR_COLOUR
     panels = figure.subplots(1, 2)

@@ -113,9 +113,13 @@ def _facts(result: Mapping[str, Any]) -> str:
     best = by_recall(result["models"])[0]
     model = result["models"][best]
     span, figures = ("last 70 %", model["last_70"]) if model["last_70"] else ("all events", model["all"])
+    if figures is None and (rated := rating_rows(result)):
+        first = (rated[0][RATING_COLUMNS.index("RMSE")], f"best RMSE, all events: {rated[0][0]}")
+    else:
+        first = (ratio((figures or {}).get("recall@10")), f"best Recall@10, {span}: {best}")
     counts = result["counts"]
     facts = [
-        (ratio((figures or {}).get("recall@10")), f"best Recall@10, {span}: {best}"),
+        first,
         (f"{result['events']:,}", "events learned"),
         (f"{counts['users']:,}, {counts['items']:,}", "users, items"),
         (rate(result["events_per_second"]), "events/s, end to end"),

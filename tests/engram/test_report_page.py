@@ -17,6 +17,7 @@ from rich.console import Console
 
 from consumers.evaluator import Evaluator
 from consumers.result import RunInfo, result_schema
+from engram.curves_chart import draw_curves
 from engram.live_view import FinalTable
 from engram.report import write_report
 from engram.report_curves import ticks
@@ -230,3 +231,21 @@ def test_gaps_and_runs_without_events_have_a_page(good: Written) -> None:
 )
 def test_axes_end_at_a_round_number(greatest: float, step: float, top: float) -> None:
     assert ticks(greatest) == pytest.approx((step, top))
+
+
+def test_models_that_only_predict_ratings_have_no_curve(good: Written) -> None:
+    _, result, curves = good
+    mixed = json.loads(json.dumps(result))
+    rated = {"rmse": 0.91234, "mae": 0.7, "auc": 0.6, "accuracy": 0.5}
+    mixed["models"]["hebbian"] |= {"all": None, "last_70": None, "spans": {}, "rating": rated}
+    one = curves | {"models": {"popularity": curves["models"]["popularity"]}}
+    assert draw_curves(mixed, one).startswith(b"\x89PNG")
+    said = Page(page(mixed, one)).said
+    assert "best Recall@10, last 70 %: popularity" in said
+    assert said.count("0.91234") == 2  # in the table of rating prediction, and among all figures
+    assert "popularity (floor)" in said
+    assert "hebbian (floor)" not in said
+    del mixed["models"]["popularity"]
+    none = Page(page(mixed, curves | {"models": {}})).said
+    assert "best RMSE, all events: hebbian" in none
+    assert "there are no curves" in none
