@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,8 +91,8 @@ def _file_dataset(settings: Settings, path: Path) -> Dataset:
         rating_max=greatest,
     )
     return Dataset(
-        # The source's numbers depend on all of these.
-        name=f"{path.name}({names['user']},{names['item']},{names['rating']},{names['time']},{unit})",
+        # The source's numbers depend on all of these, and its id is of a bounded length.
+        name=f"{path.name[:100]}:{hashlib.sha256(repr(columns).encode()).hexdigest()[:8]}",
         title=path.name,
         archive=None,
         files=(path.name,),

@@ -169,6 +169,16 @@ def test_a_real_csv_by_its_columns_is_the_data_set(data_dir):
     assert one.digest() == other.digest()
 
 
+def test_the_source_is_named_by_the_file_and_by_what_its_columns_are(tmp_path):
+    path = tmp_path / ("m" * 250 + ".csv")
+    path.write_text("who,what,stars,when\n1,2,3,4\n")
+    turned = COLUMNS.replace("who", "x").replace("what", "who").replace("x", "what")
+    changes = ({}, {"columns": turned}, {"time_unit": "ms"}, {"rating_max": 5})
+    ids = {open_stream(settings(path, **change), tmp_path).source_id for change in changes}
+    assert len(ids) == len(changes)
+    assert max(map(len, ids)) <= 256
+
+
 def test_ratings_below_zero_are_kept_where_the_scale_has_them(tmp_path):
     path = tmp_path / "mine.tsv"
     path.write_text("who\twhat\tstars\twhen\nA\tx\t-9.5\t2\nB\tx\t9\t1\n")
