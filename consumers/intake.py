@@ -26,6 +26,7 @@ from eventlog.events import EventBatch
 Position = tuple[int, int]
 Moment = tuple[int, int]  # (era * _ERA_MS + event_time_ms, source_seq), what the merge goes by
 
+_MAX_TOTAL_EVENTS = 2**53
 _ERA_MS = 1 << 48  # above `MAX_EVENT_TIME_MS`
 _BEGIN: Moment = (0, -1)
 
@@ -276,7 +277,8 @@ class Intake:
         """What all announced sources will send, None where one does not know or none was announced."""
         totals = list(self.totals.values())
         known = [total for total in totals if total is not None]
-        return sum(known) if totals and len(known) == len(totals) else None
+        total = sum(known)
+        return total if totals and len(known) == len(totals) and total <= _MAX_TOTAL_EVENTS else None
 
     def meta(self) -> dict[str, Any]:
         """Positions, and the sources and the merge's frontiers as of them, for a checkpoint."""

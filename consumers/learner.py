@@ -9,6 +9,7 @@ to the checkpoint's positions and repeats what came after it; readers of the out
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +20,15 @@ from consumers.learner_metrics import LearnerPublisher
 from consumers.metrics import LearnerMetrics
 from consumers.stream import Source, Stream
 from eventlog.decode import Limits, decode
+from eventlog.errors import BrokerError
 from eventlog.log import Log, LogReader
 from eventlog.topics import Topics
 
+_log = logging.getLogger(__name__)
+
 GROUP = "engram-learner"
 _FLUSH_EVERY_S = 0.2
+_BLOCK_EVENTS = 16_384  # a prediction block is one record, whose size is bounded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +68,11 @@ class Learner:
         self._writer = log.writer()
         self._publisher = LearnerPublisher(metrics, log, topics.ratings) if metrics else None
         source = Source(topics.ratings, self._partitions)
+        everything = tuple(range(self._partitions))
+        groups = [everything] if config.merge else [(partition,) for partition in everything]
         self._streams = [
-            Stream(number, partitions, source, config.lane, checkpoint_directory)
-            for number, partitions in self._lanes()
+            Stream(number, group, source, config.lane, checkpoint_directory)
+            for number, group in enumerate(groups)
         ]
         for stream in self._streams:
             for partition, (offset, _) in stream.intake.positions.items() if stream.restored else ():
@@ -76,17 +83,8 @@ class Learner:
         self._committed_at = self._flushed_at = time.monotonic()
         self._first_event_at: float | None = None
         self._between_steps = True
-        self.done = config.stop_at_end and all(self._finished_before(stream) for stream in self._streams)
-
-    def _lanes(self) -> list[tuple[int, tuple[int, ...]]]:
-        everything = tuple(range(self._partitions))
-        return [(0, everything)] if self._config.merge else [(p, (p,)) for p in everything]
-
-    def _finished_before(self, stream: Stream) -> bool:
-        """Whether the checkpoint is of the end: its summary was acknowledged, and nothing is left to read."""
-        ends = self._log.bounds(self._topics.ratings)
-        read = all(offset >= ends[p].end for p, (offset, _) in stream.intake.positions.items())
-        return stream.restored and stream.intake.ended and read
+        bounds = log.bounds(topics.ratings)
+        self.done = config.stop_at_end and all(stream.finished_before(bounds) for stream in self._streams)
 
     def run(self) -> None:
         """Step until done."""
@@ -134,7 +132,7 @@ class Learner:
     def _learn(self, stream: Stream) -> int:
         """Test, then learn, all that is in order; returns how many events (bad ones included)."""
         count = 0
-        while (taken := stream.intake.take(self._config.batch_size)) is not None:
+        while (taken := stream.intake.take(min(self._config.batch_size, _BLOCK_EVENTS))) is not None:
             block = stream.lane.test_then_learn(taken.events, stream.intake.total_events)
             partition = stream.lane.partitions[0]
             if block is not None:
@@ -175,7 +173,10 @@ class Learner:
             if self._publisher:
                 self._publisher.checkpointed(state_bytes, time.monotonic() - started)
         failpoint("checkpointed")
-        self._log.commit(GROUP, self._topics.ratings, offsets)
+        try:
+            self._log.commit(GROUP, self._topics.ratings, offsets)
+        except BrokerError as error:
+            _log.warning("offsets are not committed; they are information only: %s", error)
         failpoint("offsets_committed")
         self._since_commit = 0
         self._committed_at = time.monotonic()
@@ -196,3 +197,5 @@ class Learner:
             self.commit()
         self._reader.close()
         self._writer.close()
+        for stream in self._streams:
+            stream.close()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from consumers.metrics import LearnerFigures, LearnerMetrics
 from consumers.stream import Stream
+from eventlog.errors import BrokerError
 from eventlog.log import Log
 
 _PUBLISH_EVERY_S = 1.0
@@ -35,7 +36,10 @@ class LearnerPublisher:
         kernel_s: dict[str, float] = {}
         state_bytes: Counter[str] = Counter()
         lag: dict[int, int] = {}
-        ends = self._log.bounds(self._topic)
+        try:
+            ends = self._log.bounds(self._topic)
+        except BrokerError:
+            return  # figures can wait for the brokers
         lanes = [stream.lane for stream in streams]
         intakes = [stream.intake for stream in streams]
         for lane, intake in zip(lanes, intakes, strict=True):

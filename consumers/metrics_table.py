@@ -85,7 +85,7 @@ METRICS: Final = (
     ),
     Metric(
         _LEARNER, "engram_learner_lag_events", _GAUGE, "events", ("partition",),
-        "Log offsets between the learner's position and the partition's end.",
+        "Log offsets (messages; a replay packs several events in one) between the learner's position and the partition's end.",
         "Alert when the learner falls behind.",
     ),
     Metric(

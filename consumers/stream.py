@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,10 @@ from consumers.lane import Lane, LaneConfig
 from consumers.predictions import LaneSummary
 from consumers.versions import versions
 from eventlog.errors import CheckpointMismatchError
+from eventlog.log import Bounds
+from eventlog.ownership import Owned
 
+_OWNER_ENDS_S = 10.0  # a learner that was stopped may still be ending
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +41,11 @@ class Stream:
         self._source = source
         self.lane = Lane(number, partitions, source.partitions, config)
         self.intake = Intake(partitions)
-        self._store = CheckpointStore(directory / f"lane-{number}")
+        folder = directory / f"lane-{number}"
+        self._owned = Owned(
+            folder / "lock", f"another learner owns the checkpoints in {folder}: stop it first", _OWNER_ENDS_S
+        )
+        self._store = CheckpointStore(folder)
         checkpoint = self._store.load()
         self.restored = checkpoint is not None
         if checkpoint is not None:
@@ -66,6 +73,15 @@ class Stream:
         }
         self._store.save(arrays, meta)
         return sum(array.nbytes for array in arrays.values())
+
+    def finished_before(self, bounds: Mapping[int, Bounds]) -> bool:
+        """Whether the checkpoint is of the end: its summary was acknowledged, and nothing is left to read."""
+        read = all(offset >= bounds[p].end for p, (offset, _) in self.intake.positions.items())
+        return self.restored and self.intake.ended and read
+
+    def close(self) -> None:
+        """Let another learner have the checkpoints."""
+        self._owned.close()
 
     def summary(self, seconds: float) -> LaneSummary:
         """Return what is said when the lane's sources have ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import sys
 import uuid
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ SourceId = Annotated[
     typer.Option(
         "--source",
         help="Who numbers the lines: with the same name and the same lines again, it goes on where it was stopped. "
-        "[default: the file's name; for standard input a new one each time]",
+        "[default: of the file's name, place and first line; for standard input a new one each time]",
         show_default=False,
     ),
 ]
@@ -50,7 +51,7 @@ def ingest(settings: Settings, file: File = None, source: SourceId = None) -> No
         file = None
     name = source
     if name is None:
-        name = file.name if file else f"stdin-{uuid.uuid4().hex[:12]}"
+        name = _name_of(file) if file else f"stdin-{uuid.uuid4().hex[:12]}"
     with contextlib.ExitStack() as stack:
         try:
             stream = stack.enter_context(file.open("rb")) if file else sys.stdin.buffer
@@ -64,6 +65,17 @@ def ingest(settings: Settings, file: File = None, source: SourceId = None) -> No
         f"{name}: {report.read:,} lines read, {report.accepted:,} accepted, {report.rejected:,} rejected, "
         f"{report.skipped:,} in the log already"
     )
+
+
+def _name_of(file: Path) -> str:
+    """Name a file by its name, place and first line: tomorrow's file of the same name is another source."""
+    try:
+        with file.open("rb") as lines:
+            first = lines.readline(1 << 16)
+    except OSError as error:
+        raise SettingsError(f"file is {str(file)!r}, expected JSON lines: {error.strerror}") from None
+    place = hashlib.sha256(str(file.resolve()).encode() + b"\n" + first).hexdigest()
+    return f"{file.name}:{place[:12]}"
 
 
 def _until(stop: StopRequest, lines: Iterator[bytes | None]) -> Iterator[bytes | None]:

@@ -62,5 +62,7 @@ def _partition_numbers(text: str) -> list[int]:
     """Return [0, 2] of `0,2`. Raises `SettingsError`."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() for part in parts):
-        raise SettingsError(f"own-partitions is {text!r}, expected partition numbers separated by commas, as in 0,2")
+        raise SettingsError(
+            f"own-partitions is {text!r}, expected partition numbers separated by commas, as in 0,2"
+        )
     return [int(part) for part in parts]

@@ -34,6 +34,7 @@ from engram.warm import warm_up_evaluator
 from eventlog import local_broker
 from eventlog.errors import EngramError, SettingsError
 from eventlog.log import Log
+from eventlog.ownership import Owned
 from eventlog.topics import Topics
 
 INTERRUPTED = 130
@@ -102,7 +103,12 @@ def run_replay(
     if not quiet:
         console.print(describe(settings, changed_only=True), markup=False, highlight=False, style="dim")
     with contextlib.ExitStack() as stack:
+        stack.enter_context(
+            Owned(out / "lock", f"another command runs in {out}: wait for it, or name another --out")
+        )
         folder.start()
+        # Read whole here, before anything is started: a malformed line ends the command with its name.
+        folder.check_data(open_stream(settings, source.folder).digest())
         log = stack.enter_context(open_log(settings))
         if folder.obsolete_prefix:
             for topic in Topics.with_prefix(folder.obsolete_prefix):

@@ -56,6 +56,7 @@ IDENTITY = (
 class _RunState(msgspec.Struct, kw_only=True):
     identity: dict[str, Any]
     topic_prefix: str
+    data_digest: str | None = None
     finished: bool = False
 
 
@@ -71,6 +72,7 @@ class RunFolder:
         self.obsolete_prefix: str | None = None
         identity = json.loads(json.dumps({name: getattr(settings, name) for name in IDENTITY}))
         found = self._read()
+        self._holds_a_run = found is not None
         self.resumed = found is not None and not found.finished and not fresh
         if found is not None and self.resumed:
             self._check_same(found.identity, identity)
@@ -99,13 +101,32 @@ class RunFolder:
         )
 
     def start(self) -> None:
-        """Clear what an earlier run left, unless that one is resumed, and note that this run is unfinished."""
+        """Clear what an earlier run left, unless that one is resumed, and note that this run is unfinished.
+
+        Raises `SettingsError` when the folder holds files of these names that are no run's.
+        """
         if not self.resumed:
+            names = (*_FILES, *_REPORT, *_FOLDERS)
+            there = [name for name in names if (self.path / name).exists()]
+            if there and not self._holds_a_run:
+                raise SettingsError(
+                    f"out is {str(self.path)!r}, which holds {', '.join(there)} and no run: name another --out"
+                )
             for name in (*_FILES, *_REPORT):
                 (self.path / name).unlink(missing_ok=True)
             for name in _FOLDERS:
                 shutil.rmtree(self.path / name, ignore_errors=True)
         self.path.mkdir(parents=True, exist_ok=True)
+        self._write()
+
+    def check_data(self, data_digest: str) -> None:
+        """Note which events this run is of. Raises `SettingsError` when a resumed run began with others."""
+        if self._state.data_digest not in {None, data_digest}:
+            raise SettingsError(
+                f"data_dir has other events than the unfinished run in {str(self.path)!r} began with: give it the "
+                "same data to resume it, another --out, or --fresh to replace it"
+            )
+        self._state.data_digest = data_digest
         self._write()
 
     def finish(self) -> None:

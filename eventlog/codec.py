@@ -19,7 +19,7 @@ import numpy as np
 
 from eventlog.deadletter import Reason
 from eventlog.errors import EventError
-from eventlog.events import EventBatch, Kind, RatingEvent
+from eventlog.events import MAX_ID_BYTES, EventBatch, Kind, RatingEvent
 from eventlog.log import Record
 
 SCHEMA_VERSION = 1
@@ -240,3 +240,12 @@ def columns_of_pack(pack: Pack) -> tuple[np.ndarray[Any, Any], ...]:
         np.frombuffer(pack.seqs, "<i8"),
         np.zeros(n, np.uint8) if pack.kinds is None else np.frombuffer(pack.kinds, np.uint8),
     )
+
+
+def check_source_id(source_id: str) -> None:
+    """Check the size of a source's name. Raises `EventError` with the dead-letter reason."""
+    if not 1 <= len(source_id) <= MAX_ID_BYTES:
+        raise EventError(
+            Reason.IDENTITY_INVALID,
+            f"source_id has {len(source_id)} characters, expected 1 to {MAX_ID_BYTES}",
+        )

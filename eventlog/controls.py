@@ -6,8 +6,13 @@ import enum
 
 import msgspec
 
+from eventlog.codec import SCHEMA_VERSION, check_source_id
+from eventlog.deadletter import Reason
+from eventlog.errors import EventError
+from eventlog.events import MAX_EVENT_TIME_MS, NO_SEQ
 from eventlog.log import Record
 
+_MAX_TOTAL_EVENTS = 2**53
 PREFIX = b'{"control":'
 
 
@@ -50,3 +55,33 @@ def decode_control(value: bytes) -> Control:
         return _decoder.decode(value)
     except (UnicodeDecodeError, RecursionError) as error:
         raise msgspec.DecodeError(str(error)) from None
+
+
+def checked_control(value: bytes, max_message_bytes: int) -> Control:
+    """Decode a control record that can be obeyed. Raises `EventError` with the dead-letter reason."""
+    if len(value) > max_message_bytes:
+        raise EventError(
+            Reason.MESSAGE_TOO_LARGE,
+            f"message has {len(value)} bytes, expected at most {max_message_bytes}",
+        )
+    try:
+        control = decode_control(value)
+    except msgspec.DecodeError as error:
+        raise EventError(Reason.UNDECODABLE, str(error)) from None
+    if control.v != SCHEMA_VERSION:
+        raise EventError(Reason.UNKNOWN_VERSION, f"v is {control.v}, expected {SCHEMA_VERSION}")
+    check_source_id(control.source_id)
+    if not 0 <= control.event_time_ms <= MAX_EVENT_TIME_MS:
+        raise EventError(
+            Reason.TIME_ABSURD,
+            f"event_time_ms is {control.event_time_ms}, expected 0 to {MAX_EVENT_TIME_MS}",
+        )
+    if not NO_SEQ <= control.source_seq < 2**63 - 1:
+        raise EventError(
+            Reason.IDENTITY_INVALID, f"source_seq is {control.source_seq}, expected -1 to 2^63 - 2"
+        )
+    if control.total_events is not None and not 0 <= control.total_events <= _MAX_TOTAL_EVENTS:
+        raise EventError(
+            Reason.WRONG_TYPE, f"total_events is {control.total_events}, expected null or 0 to 2^53"
+        )
+    return control

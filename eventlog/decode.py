@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from eventlog import codec
-from eventlog.controls import PREFIX, Control, decode_control
+from eventlog.controls import PREFIX, Control, checked_control
 from eventlog.deadletter import DeadLetter, Reason
 from eventlog.errors import EventError
 from eventlog.events import MAX_EVENT_TIME_MS, MAX_ID_BYTES, NO_SEQ, EventBatch, Kind
@@ -103,13 +103,15 @@ def decode(records: RecordBatch, limits: Limits, partitions: int = 1) -> Decoded
     for at, value in enumerate(records.values):
         if value is not None and value.startswith(PREFIX):
             try:
-                controls.append((offsets[at], _checked_control(value, limits)))
+                controls.append((offsets[at], checked_control(value, limits.max_message_bytes)))
             except EventError as error:
                 accepted += 1
                 reject(at, -1, error.reason, f"control record: {error.detail}", value)
             continue
         declared = codec.events_in(records.headers[at]) if records.headers[at] else 1
-        accepted += declared
+        # A message that declares none is one bad event, or it would be lost to the accounting.
+        counted = max(declared, 1)
+        accepted += counted
         try:
             if value is not None and len(value) > limits.max_message_bytes:
                 raise EventError(
@@ -127,9 +129,9 @@ def decode(records: RecordBatch, limits: Limits, partitions: int = 1) -> Decoded
             size = len(pack.seqs) // 8
             if size != declared:
                 raise EventError(Reason.PACK_MISMATCH, f"header n is {declared}, the pack has {size} events")
-            _check_source(pack.source_id)
+            codec.check_source_id(pack.source_id)
         except EventError as error:
-            reject(at, -1, error.reason, error.detail, value or b"", declared)
+            reject(at, -1, error.reason, error.detail, value or b"", counted)
             continue
         end_singles()
         batch = _columns_of_pack(records, at, pack)
@@ -144,31 +146,6 @@ def decode(records: RecordBatch, limits: Limits, partitions: int = 1) -> Decoded
     end_singles()
     rejects.sort(key=lambda letter: (letter.offset, letter.index))
     return Decoded(EventBatch.concat(parts), controls, rejects, accepted, records.next_offset)
-
-
-def _checked_control(value: bytes, limits: Limits) -> Control:
-    if len(value) > limits.max_message_bytes:
-        raise EventError(
-            Reason.MESSAGE_TOO_LARGE,
-            f"message has {len(value)} bytes, expected at most {limits.max_message_bytes}",
-        )
-    try:
-        control = decode_control(value)
-    except msgspec.DecodeError as error:
-        raise EventError(Reason.UNDECODABLE, str(error)) from None
-    if control.v != codec.SCHEMA_VERSION:
-        raise EventError(Reason.UNKNOWN_VERSION, f"v is {control.v}, expected {codec.SCHEMA_VERSION}")
-    _check_source(control.source_id)
-    if not 0 <= control.event_time_ms <= MAX_EVENT_TIME_MS:
-        raise EventError(
-            Reason.TIME_ABSURD,
-            f"event_time_ms is {control.event_time_ms}, expected 0 to {MAX_EVENT_TIME_MS}",
-        )
-    if not NO_SEQ <= control.source_seq < 2**63 - 1:
-        raise EventError(
-            Reason.IDENTITY_INVALID, f"source_seq is {control.source_seq}, expected -1 to 2^63 - 2"
-        )
-    return control
 
 
 def check_event(wire: codec.WireEvent, limits: Limits, append_time_ms: int) -> None:
@@ -211,7 +188,7 @@ def _checked_types(event: codec.WireEvent) -> codec.WireEvent:
     if not has_source and not event.key:
         raise EventError(Reason.IDENTITY_MISSING, "expected source_id and source_seq, or an idempotency key")
     if has_source:
-        _check_source(event.source_id or "")
+        codec.check_source_id(event.source_id or "")
         if not 0 <= (event.source_seq or 0) < 2**63:
             raise EventError(
                 Reason.IDENTITY_INVALID, f"source_seq is {event.source_seq}, expected 0 to 2^63 - 1"
@@ -222,14 +199,6 @@ def _checked_types(event: codec.WireEvent) -> codec.WireEvent:
             f"key has {len(event.key or '')} characters, expected at most {MAX_ID_BYTES}",
         )
     return event
-
-
-def _check_source(source_id: str) -> None:
-    if not 1 <= len(source_id) <= MAX_ID_BYTES:
-        raise EventError(
-            Reason.IDENTITY_INVALID,
-            f"source_id has {len(source_id)} characters, expected 1 to {MAX_ID_BYTES}",
-        )
 
 
 def _columns(records: RecordBatch, singles: list[_Single]) -> EventBatch:
@@ -363,11 +332,19 @@ def _keep_good(
 ) -> EventBatch:
     codes = _check(batch, limits, partitions)
     if (codes == _OK).all():
-        return batch
+        return _narrowed(batch)
     for row in np.flatnonzero(codes != _OK).tolist():
         reason = _REASONS[codes[row]]
         reject(row, reason, _describe(batch, row, reason, limits))
-    return batch.take(codes == _OK)
+    return _narrowed(batch.take(codes == _OK))
+
+
+def _narrowed(batch: EventBatch) -> EventBatch:
+    """Cut off the padding of ids that a pack made wider than any id may be: it would widen what it is joined to."""
+    widest = f"S{MAX_ID_BYTES}"
+    if max(batch.users.dtype.itemsize, batch.items.dtype.itemsize) <= MAX_ID_BYTES:
+        return batch
+    return replace(batch, users=batch.users.astype(widest), items=batch.items.astype(widest))
 
 
 def _describe(batch: EventBatch, row: int, reason: Reason, limits: Limits) -> str:

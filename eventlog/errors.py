@@ -8,6 +8,7 @@
     │   ├── DataFormatError      a line is malformed (names file, line, field, value)
     │   ├── DataMissingError     no source has the data set (lists what was tried)
     │   └── ChecksumError        bytes differ from the publisher's checksum
+    ├── OwnedError               another process owns a run's folder or a lane's checkpoints
     ├── EventError               an event is invalid (carries the dead-letter reason)
     ├── LogError                 the log refused or lost contact
     │   ├── TopicMissingError    the topic does not exist
@@ -53,6 +54,10 @@ class DataMissingError(DataError):
 
 class ChecksumError(DataError):
     """Bytes differ from the publisher's checksum."""
+
+
+class OwnedError(EngramError):
+    """Another process owns what this one needs for itself."""
 
 
 class EventError(EngramError):

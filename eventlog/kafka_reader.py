@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
@@ -11,9 +12,11 @@ import numpy as np
 from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
-from eventlog.errors import LogError, OffsetGoneError
+from eventlog.errors import BrokerError, LogError, OffsetGoneError
 from eventlog.kafka_errors import broker_errors
 from eventlog.log import Bounds, Headers, RecordBatch
+
+_log = logging.getLogger(__name__)
 
 FETCH_BYTES = 8 << 20
 EXISTENCE_CHECK_S = 5.0
@@ -168,7 +171,10 @@ class KafkaReader:
         """The client itself would wait for a deleted topic for ever."""
         if time.monotonic() - self._existence_checked_s >= EXISTENCE_CHECK_S:
             self._existence_checked_s = time.monotonic()
-            self._bounds(self._topic)
+            try:
+                self._bounds(self._topic)
+            except BrokerError as error:
+                _log.warning("waiting for the brokers: %s", error)
 
 
 def _headers(headers: list[tuple[str, bytes | None]]) -> Headers:

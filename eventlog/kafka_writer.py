@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from kafka import KafkaProducer
+from kafka.errors import KafkaTimeoutError
 
 from eventlog.errors import LogError
 from eventlog.kafka_errors import as_log_error, broker_errors
@@ -16,6 +19,8 @@ from eventlog.log import MAX_RECORD_BYTES, Record
 MAX_REQUEST_BYTES = MAX_RECORD_BYTES + (64 << 10)
 IN_FLIGHT_RECORDS = 32_768
 IN_FLIGHT_BYTES = 32 << 20
+_DELIVERY_TIMEOUT_MS = 120_000  # the client's default
+_GRACE_S = 5.0
 
 
 class KafkaWriter:
@@ -36,6 +41,8 @@ class KafkaWriter:
         self._bytes = 0
         self._acknowledged: dict[tuple[str, int], int] = {}
         self._failure: LogError | None = None
+        # The client gives up after its delivery timeout, and can forget to say so.
+        self._answer_s = client.get("delivery_timeout_ms", _DELIVERY_TIMEOUT_MS) / 1000 + _GRACE_S
 
     def append(self, topic: str, partition: int, records: Iterable[Record]) -> None:
         """Hand records to the producer. Raises `TopicMissingError`, `LogError` for an unknown partition."""
@@ -53,19 +60,34 @@ class KafkaWriter:
                 self._bytes += len(value or b"")
                 if len(futures) >= IN_FLIGHT_RECORDS or self._bytes >= IN_FLIGHT_BYTES:
                     self._settle(len(futures) // 2 + 1)
+                    if self._failure:
+                        # What is sent behind a hole could be stored, and would hide it.
+                        self._fail()
 
     def flush(self) -> dict[tuple[str, int], int]:
         """Wait for every acknowledgement; raises the first failure."""
         if self._producer is not None:
             with broker_errors(self._bootstrap, "flushing"):
-                self._producer.flush()
+                self._send_at_once()
                 self._settle(len(self._futures))
+        if self._failure:
+            self._fail()
         acknowledged, self._acknowledged = self._acknowledged, {}
-        failure, self._failure = self._failure, None
-        if failure:
-            self._close_producer()
-            raise failure
         return acknowledged
+
+    def _send_at_once(self) -> None:
+        """End the client's lingering; what it does not send in time is found out by `_settle`."""
+        with contextlib.suppress(KafkaTimeoutError):
+            self._producer.flush(timeout=self._answer_s)
+
+    def _fail(self) -> NoReturn:
+        """Give up what is not acknowledged, and the producer with it; raise the first failure."""
+        failure, self._failure = self._failure, None
+        self._futures.clear()
+        self._bytes = 0
+        self._acknowledged = {}
+        self._close_producer(0.0)
+        raise failure or LogError("appending failed")
 
     def close(self) -> None:
         """Flush and release."""
@@ -102,24 +124,24 @@ class KafkaWriter:
                 **self._client,
             )
 
-    def _close_producer(self) -> None:
+    def _close_producer(self, timeout_s: float = 5.0) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
             with broker_errors(self._bootstrap, "closing a writer"):
-                producer.close(timeout=5)
+                producer.close(timeout=timeout_s)
 
     def _settle(self, count: int) -> None:
         """Wait for the oldest `count` records and note their offsets, or the first failure."""
         futures, acknowledged = self._futures, self._acknowledged
+        deadline_s = time.monotonic() + self._answer_s
         self._bytes -= self._bytes * count // max(len(futures), 1)
         for _ in range(count):
             future = futures.popleft()
             try:
-                stored = future.get()
+                stored = future.get(timeout=max(deadline_s - time.monotonic(), 0.0))
             except Exception as error:
-                if self._failure is None:
-                    self._failure = as_log_error(error, self._bootstrap, "appending")
-                continue
+                self._failure = as_log_error(error, self._bootstrap, "appending")
+                return
             place = (stored.topic, stored.partition)
             if stored.offset > acknowledged.get(place, -1):
                 acknowledged[place] = stored.offset

@@ -106,10 +106,12 @@ class Database:
             self._connection.execute(f"BEGIN {mode}")
             try:
                 yield
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                # A full disk has rolled back already, and its error is the one to tell.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     def rows(self, sql: str, *values: object) -> list[Any]:
         """Run a statement and return its rows."""

@@ -60,7 +60,7 @@ def numbers(log: Log) -> list[int]:
 def test_a_file_with_good_and_bad_lines(tmp_path, opened):
     bad = b'{"user": "u1", "item": "i1", "rating": 99, "event_time_ms": 1}\n'
     (tmp_path / "ratings.jsonl").write_bytes(line(0) + bad + b"\n" + line(3))
-    code, output, errors = run(tmp_path, "ratings.jsonl")
+    code, output, errors = run(tmp_path, "ratings.jsonl", "--source", "ratings.jsonl")
     assert (code, output) == (
         0,
         [
