@@ -93,3 +93,10 @@ def test_every_combination(
 def test_another_stream_has_another_digest(data_dir: Path, tmp_path: Path, reference: str) -> None:
     assert digest(data_dir, tmp_path, limit=LIMIT - 1) != reference
     assert digest(data_dir, tmp_path, tie_order="file") != reference
+
+
+def test_a_poll_of_more_events_than_a_block_of_predictions_holds(tmp_path: Path) -> None:
+    chosen: dict[str, Any] = {"dataset": "synthetic", "limit": 40_000, "models": ("popularity",)}
+    whole = run_inline(Settings(**chosen, batch_size=1_000_000), tmp_path / "whole")
+    parts = run_inline(Settings(**chosen, batch_size=4_096), tmp_path / "parts")
+    assert whole["digest"] == parts["digest"]

@@ -191,6 +191,7 @@ def test_many_interruptions_of_learner_and_evaluator_equal_none(
         if rng.random() < 0.3:
             one.close()
         done = one.done
+        del one  # as a process that is killed lets go of what it owns
         lives += 1
         with evaluate() as evaluator:
             for _ in range(rng.randint(0, 3)):
@@ -243,6 +244,7 @@ def test_without_a_merge_each_partition_is_a_lane(open_log: Callable[..., Sqlite
         for _ in range(steps):
             if not one.done:
                 one.step(0.0)
+        del one
     assert verdict(log, lanes) == expected
 
 

@@ -75,7 +75,7 @@ def test_a_file_with_good_and_bad_lines(tmp_path, opened):
         [Event("u0", "i0", 4.0, 0, "ratings.jsonl", 0), Event("u3", "i3", 4.0, 3, "ratings.jsonl", 3)]
     ]
     assert [(one.topic, one.offset) for one in letters(opened)] == [("ingest:ratings.jsonl", 1)]
-    assert run(tmp_path, "ratings.jsonl")[1] == [
+    assert run(tmp_path, "ratings.jsonl", "--source", "ratings.jsonl")[1] == [
         "ratings.jsonl: 3 lines read, 0 accepted, 0 rejected, 3 in the log already"
     ]
 
@@ -158,3 +158,13 @@ def test_killed_and_started_again_with_the_same_lines_nothing_is_lost_and_nothin
     assert numbers(opened) == [number for number in range(count) if number % 1_000]
     assert all(list(part) == sorted(part, key=lambda event: event.seq) for part in found)
     assert [one.offset for one in letters(opened)] == list(range(0, count, 1_000))
+
+
+def test_another_file_of_the_same_name_is_another_source(tmp_path, opened):
+    for day in ("monday", "tuesday"):
+        (tmp_path / day).mkdir()
+        (tmp_path / day / "ratings.jsonl").write_bytes(line(0) + line(1))
+        _, output, _ = run(tmp_path, f"{day}/ratings.jsonl")
+        assert output[-1].endswith("2 lines read, 2 accepted, 0 rejected, 0 in the log already")
+    _, output, _ = run(tmp_path, "tuesday/ratings.jsonl")
+    assert output[-1].endswith("2 lines read, 0 accepted, 0 rejected, 2 in the log already")
