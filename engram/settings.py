@@ -121,6 +121,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bool, _is("merge all partitions by event time (a replay), or learn each as it arrives (live)")
     ] = True
     batch_size: Annotated[int, Meta(ge=1, le=1_000_000, description="events a poll")] = 4096
+    max_users: Annotated[
+        int, Meta(ge=16, description="users that are kept; the least recently active are evicted")
+    ] = 1_000_000
+    max_items: Annotated[
+        int, Meta(ge=16, description="items that are kept; the least recently active are evicted")
+    ] = 250_000
+    top_every: Annotated[
+        int, Meta(ge=0, description="events between noted top lists, for coverage and diversity; 0: none")
+    ] = 256
     checkpoint_dir: Annotated[str, _is("folder of the checkpoints")] = "checkpoints"
     checkpoint_every_events: Annotated[Count, _is("events between checkpoints")] = 100_000
     checkpoint_every_s: Annotated[Positive, _is("seconds between checkpoints")] = 10.0

@@ -274,6 +274,15 @@ class Hebbian(Model):
         score_all(trace, gains, moment.items, self._store.synapses, self._neurons, rule, out)
         return out.astype(np.float64)
 
+    def keep(self, users: NDArray[np.int32], items: NDArray[np.int32], histories: Histories) -> None:
+        """See `Model.keep`."""
+        self._store.keep(items)
+        activity = self._neurons.activity[items]
+        total = np.array([activity.sum()])
+        self.restore(
+            {**self._store.arrays(), "activity": activity, "total": total, "base": self._neurons.base}
+        )
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Synapses (see `SynapseStore.arrays`), activity float64[items], total float64[1], base int64[1]."""
         neurons = self._neurons

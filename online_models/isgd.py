@@ -35,7 +35,7 @@ from online_models.interactions import (
     Moment,
     Predictions,
 )
-from online_models.model import Model, ModelConfig, Situation
+from online_models.model import Axes, Model, ModelConfig, Situation
 from online_models.random_scores import uniform
 from online_models.ranking import rank_among
 
@@ -192,6 +192,7 @@ class ISGD(Model):
     """Incremental matrix factorisation, positive events only."""
 
     name: ClassVar[str] = "isgd"
+    axes: ClassVar[Axes] = {"users": ("user", None), "items": ("item", None)}
     config_type: ClassVar[type[ModelConfig]] = ISGDConfig
     config: ISGDConfig
 
@@ -264,6 +265,19 @@ class ISGD(Model):
         self._vectors[_ITEMS][: self._items] = arrays["items"]
         for item in arrays["queue"]:
             _to_the_end(self._queue, item)
+
+    def keep(self, users: NDArray[np.int32], items: NDArray[np.int32], histories: Histories) -> None:
+        """See `Model.keep`; items that stay keep their order in the queue."""
+        row_of = np.full(self._items, -1, np.int32)
+        row_of[items] = np.arange(len(items), dtype=np.int32)
+        queue = row_of[_in_order(self._queue, self._items)] if self.config.negatives else self._queue.next[:0]
+        self.restore(
+            {
+                "users": self._vectors[_USERS][users],
+                "items": self._vectors[_ITEMS][items],
+                "queue": queue[queue >= 0],
+            }
+        )
 
 
 class ISGDNegatives(ISGD):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from online_models.ids import grown
 from online_models.interactions import REPEAT, Histories, Interactions, Moment, Predictions
-from online_models.model import Model, ModelConfig, Situation
+from online_models.model import Axes, Model, ModelConfig, Situation
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,7 @@ class RatingMeans(Model):
     name: ClassVar[str] = "rating_means"
     ranks: ClassVar[bool] = False
     rates: ClassVar[bool] = True
+    axes: ClassVar[Axes] = {"users": ("user", None), "items": ("item", None)}
     config_type: ClassVar[type[ModelConfig]] = RatingMeansConfig
     config: RatingMeansConfig
 

@@ -125,6 +125,7 @@ def test_duplicates_are_counted_and_not_learned_again() -> None:
         "accepted": 420,
         "learned": 300,
         "repeats": once.repeats,
+        "corrections": 0,
         "dead_lettered": 0,
         "duplicate": 120,
         "waiting": 0,
@@ -201,7 +202,7 @@ def test_restored_equals_uninterrupted(at: int, clock: Any) -> None:
     assert (summary.events, summary.timed_events) == (300, 300 - at)
     assert summary.clock == whole.clock
     assert summary.last_seq == {"replay": 299}
-    assert (summary.users, summary.items) == (len(whole.users), len(whole.items))
+    assert (summary.users, summary.items) == (len(whole.rows.users), len(whole.rows.items))
     assert whole.summary(0, 0, 0.0, {}).timed_events == 300
 
 
