@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from consumers.lane_facts import LaneFacts
 from consumers.predictions import REPEAT, LaneSummary, ModelSummary, PredictionBlock
 from consumers.sequences import Sequences
 from eventlog.deadletter import DeadLetter
@@ -83,6 +84,7 @@ class Lane:
         self.users = IdTable()
         self.items = IdTable()
         self.history = History()
+        self._facts = LaneFacts(self.history)
         self.models = config.build()
         self.sequences = Sequences(topic_partitions)
         self.learned = 0
@@ -122,6 +124,7 @@ class Lane:
             rating=interactions.rating,
             scale=self.config.scale,
             predicted={name: said[name].ratings for name, model in self.models.items() if model.rates},
+            **self._facts.of(events, interactions),
         )
         self.learned += n
         self._timed_events += n
@@ -252,6 +255,7 @@ class Lane:
         self.users.restore(_under("users/", arrays))
         self.items.restore(_under("items/", arrays))
         self.history.restore(_under("history/", arrays))
+        self._facts.restore()
         self.sequences.restore(_under("sequences/", arrays), meta["sequences"])
         for name, model in self.models.items():
             model.restore(_under(f"model/{name}/", arrays))
