@@ -176,7 +176,10 @@ def test_lists_of_other_models_are_refused() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"at": np.array([1, 5], np.int32)}, r"at \[1, 5\] of a block from lane_seq 3 on, expected \[1, 5, 9\]"),
+        (
+            {"at": np.array([1, 5], np.int32)},
+            r"at \[1, 5\] of a block from lane_seq 3 on, expected \[1, 5, 9\]",
+        ),
         ({"top_every": 0}, "top_every is 0"),
         ({"items": np.zeros((3, 19), np.uint64)}, r"items of shape \(3, 19\), expected \(3, 20\)"),
         ({"item_seen": np.full((3, 20), -2, np.int32)}, "below -1"),

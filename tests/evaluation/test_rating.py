@@ -122,9 +122,7 @@ def test_a_stated_probability_of_like_is_what_auc_and_accuracy_are_of() -> None:
     predicted = np.array([5.0, 1.0, 1.0, 4.0, 3.0, NAN])
     # Likes .5 and .9 against dislikes .5 and .2: of four pairs three are won and one is a tie.
     liked = np.array([0.5, 0.9, 0.5, 0.2, 0.7, NAN])
-    state.update(
-        rating, {"both": predicted, "rates": predicted}, SCALE, 0, {"both": liked, "likes": liked}
-    )
+    state.update(rating, {"both": predicted, "rates": predicted}, SCALE, 0, {"both": liked, "likes": liked})
     found = rating_figures_of([state])
     errors = {"rmse": math.sqrt((0 + 9 + 0 + 1) / 4), "mae": (0 + 3 + 0 + 1) / 4}
     # .5 says like: right of the first, wrong of the third.

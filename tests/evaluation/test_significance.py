@@ -107,7 +107,9 @@ def test_a_comparison_agrees_with_the_oracle(seed: int) -> None:
     assert pair["sessions"] == len(sessions)
     assert pair["ranked"] == sum(one.events for one in sessions)
     assert pair["difference"] == pytest.approx(difference)
-    assert (pair["low"], pair["high"]) == pytest.approx((difference - Z_95 * error, difference + Z_95 * error))
+    assert (pair["low"], pair["high"]) == pytest.approx(
+        (difference - Z_95 * error, difference + Z_95 * error)
+    )
     assert pair["p_cluster"] == pytest.approx(normal_two_sided(difference / error))
     better, worse = (sum(sign * (one.first - one.second) > 0 for one in sessions) for sign in (1, -1))
     assert pair["p_sign"] == sign_test(better, worse)

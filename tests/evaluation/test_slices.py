@@ -24,7 +24,9 @@ def events(seed: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return ranks, user, item
 
 
-def taken(ranks: np.ndarray, user: np.ndarray, item: np.ndarray, cuts: list[int], first: int) -> SlicedRanking:
+def taken(
+    ranks: np.ndarray, user: np.ndarray, item: np.ndarray, cuts: list[int], first: int
+) -> SlicedRanking:
     state = SlicedRanking(len(ranks))
     columns = np.array([clip_ranks(of.astype(np.int32)) for of in ranks])
     for start, end in itertools.pairwise([0, *cuts, len(user)]):
@@ -49,7 +51,10 @@ def test_slices_agree_with_the_oracle(seed: int) -> None:
                 kept = [
                     rank
                     for rank, u, i in zip(
-                        ranks[model][first:].tolist(), user[first:].tolist(), item[first:].tolist(), strict=True
+                        ranks[model][first:].tolist(),
+                        user[first:].tolist(),
+                        item[first:].tolist(),
+                        strict=True,
                     )
                     if belongs(u, i)
                 ]
