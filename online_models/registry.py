@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from online_models.content import Content
 from online_models.decayed_popularity import DecayedPopularity
 from online_models.hebbian import Hebbian
 from online_models.isgd import ISGD, ISGDNegatives
@@ -25,6 +26,7 @@ MODELS: dict[str, type[Model]] = {
         ISGD,
         ISGDNegatives,
         RandomScores,
+        Content,
     )
 }
 

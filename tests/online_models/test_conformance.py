@@ -30,6 +30,7 @@ KINDS = {
     "isgd": (True, False),
     "isgd_negatives": (True, False),
     "random": (True, False),
+    "content": (True, False),
 }
 # Models for which the order of arrival matters, whatever the clock says.
 IN_ORDER_OF_ARRIVAL = {
@@ -38,6 +39,7 @@ IN_ORDER_OF_ARRIVAL = {
     "isgd": "a step of gradient descent starts where the step before it ended",
     "isgd_negatives": "a step of gradient descent starts where the step before it ended",
     "random": "scores belong to rows, which are numbered in order of arrival",
+    "content": "what is known of an item goes by its row in these tests",
 }
 # Models whose state grows with users too, not with items alone.
 KNOWS_USERS = {
