@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from online_models.model import ModelConfig
-from online_models.river_rating import RiverRating, check_rates
+from online_models.parameter_ranges import check_range
+from online_models.river_rating import RiverRating
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class RiverBaselineConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a rate that is not positive."""
-        check_rates(self, "rate")
+        check_range(self, "rate", above=0)
 
 
 class RiverBaseline(RiverRating):

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from online_models.model import ModelConfig
-from online_models.river_rating import RiverRating, check_rates
+from online_models.parameter_ranges import check_range
+from online_models.river_rating import RiverRating
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class RiverBiasedMFConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a parameter that is not positive."""
-        check_rates(self, "n_factors", "bias_rate", "latent_rate", "latent_sigma")
+        check_range(self, "n_factors", "bias_rate", "latent_rate", "latent_sigma", above=0)
 
 
 class RiverBiasedMF(RiverRating):

@@ -20,13 +20,6 @@ from online_models.interactions import REPEAT, Histories, Interactions, Moment, 
 from online_models.model import Model, ModelConfig, Situation
 
 
-def check_rates(config: ModelConfig, *names: str) -> None:
-    """Raise `ValueError` unless each of these parameters of `config` is above 0."""
-    for name in names:
-        if not getattr(config, name) > 0:
-            raise ValueError(f"{name} is {getattr(config, name)!r}, expected more than 0")
-
-
 class RiverRating(Model):
     """Predicts ratings only; users and items are known to River by their rows.
 

@@ -37,7 +37,7 @@ SMALL: dict[str, Callable[[], ModelConfig]] = {
         half_life_events=4,
         half_life_s=240,
     ),
-    "isgd_negatives": lambda: ISGDNegativesConfig(factors=3, negatives=2),
+    "isgd_negatives": lambda: ISGDNegativesConfig(factors=3, negatives=2, fit_events=60, fit_epochs=2),
 }
 STREAM = random_stream(11, 300, users=25, items=40, late=0.1)
 CLOCKS: tuple[ClockName, ...] = ("event_count", "event_time")
