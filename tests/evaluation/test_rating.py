@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from evaluation.rating import BINS, PrequentialRating, rating_figures, rating_figures_of
 from tests.oracles.rating_oracle import Rated, rating_figures_by_definition
 
+pytestmark = pytest.mark.oracle
+
 SCALE = (1.0, 5.0)
 NAN = float("nan")
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numba
 import numpy as np
@@ -18,6 +14,8 @@ from tests.online_models.event_streams import Driver, checkerboard, random_strea
 from tests.oracles.history_oracle import Event
 from tests.oracles.isgd_oracle import ISGDOracle
 from tests.oracles.user_rank_oracle import walk_of_users
+
+pytestmark = pytest.mark.oracle
 
 STREAM = random_stream(41, 80 if numba.config.DISABLE_JIT else 400, users=20, items=45)
 SMALL = ISGDConfig(factors=4, rate=0.2, regularization=0.05, deviation=0.3)
@@ -116,7 +114,7 @@ def test_new_vectors_are_normal_and_depend_on_seed_row_and_side_alone() -> None:
     assert (few.model.arrays()["users"] == users[:5]).all()
 
 
-@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="too slow without the compiler")
+@pytest.mark.compiled
 @pytest.mark.parametrize("model", [ISGD, ISGDNegatives])
 def test_the_checkerboard_is_learned(model: type[ISGD]) -> None:
     """40 items are live; ten of them by chance are 10 / 40 at most, of the user's own 20 they are a half."""
@@ -143,17 +141,3 @@ def test_parameters_out_of_range_are_refused(field: str, value: float) -> None:
         ISGDConfig(**{field: value})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="regularization is -1, expected 0 or more"):
         ISGDConfig(regularization=-1)
-
-
-@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="this is the run without the compiler already")
-def test_the_same_without_the_compiler() -> None:
-    wraps = "ignore:overflow encountered:RuntimeWarning"  # as 64-bit hashes do
-    finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", wraps, __file__],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]

@@ -17,6 +17,8 @@ from tests.online_models.event_streams import Driver
 from tests.oracles.history_oracle import Event
 from tests.oracles.rating_oracle import RatingMeansOracle
 
+pytestmark = pytest.mark.oracle
+
 
 def rated(events: list[Event]) -> list[tuple[int, Event, float]]:
     """What rating models predict and learn: place in the stream, event and rating."""
