@@ -272,6 +272,6 @@ def test_without_river_the_other_models_work_and_its_own_names_the_extra(
     monkeypatch.setitem(sys.modules, "river", None)  # as if it were not installed
     with pytest.raises(SettingsError, match=r"river_biased_mf needs River.*engram-stream\[river\]"):
         lane(LaneConfig(models=("river_biased_mf",), configs={}))
-    lane(LaneConfig(models=tuple(set(MODELS) - {"river_biased_mf"}), configs={}))
+    lane(LaneConfig(models=tuple(name for name in MODELS if not name.startswith("river_")), configs={}))
     program = "import sys, online_models.registry; sys.exit('river' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
