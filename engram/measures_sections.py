@@ -35,8 +35,8 @@ def measures_sections(result: Mapping[str, Any]) -> list[str]:
         )
         parts += ["<h2>Beyond accuracy</h2>", table(BEYOND_COLUMNS, cells, caption)]
     sliced = [
-        ("by the user's event: the how-manieth of its own", USER_COLUMNS),
-        ("by how many users had had the item", ITEM_COLUMNS),
+        ("by how many events the user has had, this one included", USER_COLUMNS),
+        ("by how many users have had the item, this one not included", ITEM_COLUMNS),
     ]
     if any(slice_rows(result, columns) for _, columns in sliced):
         parts.append("<h2>Slices</h2>")
@@ -85,7 +85,7 @@ def _pairs(result: Mapping[str, Any], cells: Sequence[tuple[str, ...]]) -> str:
         for pair, row in zip(pairs, cells, strict=True)
     )
     return (
-        f'<div class="scroll"><table><caption>{escape(caption)}</caption><thead><tr>{head}<th></th>{rest}</tr></thead>'
+        f'<div class="scroll"><table class="tight"><caption>{escape(caption)}</caption><thead><tr>{head}<th></th>{rest}</tr></thead>'
         f"<tbody>{lines}</tbody></table></div>"
     )
 
@@ -111,9 +111,9 @@ def _how(result: Mapping[str, Any]) -> str:
     said = result["significance"]
     looks = "none, for several lanes" if said["looks"] is None else f"{said['looks']:,}"
     return escape(
-        f"A session ends with a pause of {said['session_gap_s'] / 60:g} minutes; better, worse: sessions with more and "
-        f"with fewer hits. p-values are of the end of the run. Decided: at a look every {said['look_every']:,} events, "
-        f"where the clustered p and the sign test are both within what is spent of {said['alpha']:g} there, which holds "
+        f"A session ends with a pause of {said['session_gap_s'] / 60:g} minutes; sessions + / -: with more and with "
+        f"fewer hits. p-values are of the end of the run: p is robust within sessions, like the interval. Decided: at a "
+        f"look every {said['look_every']:,} events, where p and the sign test are both within what is spent of {said['alpha']:g} there, which holds "
         f"for any number of looks (so far: {looks}). McNemar's test takes events of a session as independent and decides "
         "nothing."
     )

@@ -39,11 +39,11 @@ PAIR_COLUMNS: Final = (
     "against",
     "difference",
     "95 % interval",
-    "p, clustered",
-    "p, sign test",
-    "p, McNemar",
-    "sessions",
-    "better, worse",
+    "p",
+    "p sign",
+    "p McNemar",
+    "sessions + / -",
+    "of",
     "decided",
 )
 CHAMPION_COLUMNS: Final = ("model", "against", "difference", "95 % interval", "p")
@@ -115,9 +115,9 @@ def pair_rows(result: Mapping[str, Any]) -> Cells:
             difference(pair["difference"], 5),
             interval(pair, 5),
             *(p_value(pair[p]) for p in ("p_cluster", "p_sign", "p_mcnemar")),
+            f"{pair['sessions_for']:,} / {pair['sessions_against']:,}",
             f"{pair['sessions']:,}",
-            f"{pair['sessions_for']:,}, {pair['sessions_against']:,}",
-            "-" if pair["better"] is None else f"{pair['better']} at {pair['decided_at']:,}",
+            decided(pair),
         )
         for pair in pairs_of(result)
     ]
@@ -176,6 +176,13 @@ def significance_csv_rows(result: Mapping[str, Any]) -> Iterator[tuple[object, .
     yield tuple(pairs[0]) if pairs else ("model", "baseline")
     for pair in pairs:
         yield tuple(repr(value) if isinstance(value, float) else value for value in pair.values())
+
+
+def decided(pair: Mapping[str, Any]) -> str:
+    """Say whether a pair's model was found better or worse, and after how many events; a dash for neither."""
+    if pair["better"] is None:
+        return "-"
+    return f"{'better' if pair['better'] == pair['model'] else 'worse'} at {pair['decided_at']:,}"
 
 
 def difference(value: float | None, decimals: int) -> str:
