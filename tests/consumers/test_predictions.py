@@ -96,7 +96,7 @@ def test_lists_that_are_not_those_of_the_block_are_refused() -> None:
         {**wire["top"], "every": 5},
         {**wire["top"], "models": {"a": [column[:-8] for column in wire["top"]["models"]["a"]]}},
     ):
-        with pytest.raises(ValueError, match="top lists|cannot reshape"):
+        with pytest.raises(ValueError, match=r"top lists|cannot reshape"):
             decode_prediction(msgspec.msgpack.encode({**wire, "top": spoiled}))
 
 

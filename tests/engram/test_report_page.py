@@ -173,7 +173,9 @@ def test_the_csv_files_have_every_figure_whole(good: Written) -> None:
                 assert float(said[name, span, measure]) == value
         assert int(said[name, "all", "state_bytes"]) == model["state_bytes"]
     points = list(csv.DictReader(io.StringIO((folder / "curves.csv").read_text("utf-8"))))
-    assert len(points) == len(curves["events"]) * len(MODELS) * 3  # all, and two windows
+    assert (
+        len(points) == len(curves["events"]) * len(MODELS) * 6
+    )  # all, two windows by events and three by time
     last = [row for row in points if (row["model"], row["span"]) == ("popularity", "window_20")][-1]
     assert int(last["events"]) == curves["events"][-1]
     assert float(last["mrr@10"]) == curves["models"]["popularity"]["window_20"]["mrr@10"][-1]

@@ -61,5 +61,5 @@ def test_bad_ranks_are_named(ranks: dict[str, list[int]], message: str) -> None:
 
 
 def test_only_a_new_item_has_a_cold_rank() -> None:
-    with pytest.raises(ValueError, match="cold rank 4 to event 0 of the block .new item: False."):
+    with pytest.raises(ValueError, match=r"cold rank 4 to event 0 of the block .new item: False."):
         ColdRanking(["content"]).check({"content": np.array([4], np.int32)}, np.zeros(1, bool))
