@@ -16,19 +16,22 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.lane_facts import LaneFacts
-from consumers.predictions import REPEAT, LaneSummary, ModelSummary, PredictionBlock
+from consumers.lane_block import Said, Whole, join_said
+from consumers.lane_rows import LaneRows, under
+from consumers.predictions import REPEAT, LaneSummary, ModelSummary, PredictionBlock, TopItems
 from consumers.sequences import Sequences
+from evaluation.top_lists import LIST_LENGTH
 from eventlog.deadletter import DeadLetter
 from eventlog.errors import CheckpointMismatchError, SettingsError
-from eventlog.events import EventBatch
-from online_models.history import History
-from online_models.ids import IdTable
-from online_models.interactions import Interactions, Predictions
+from eventlog.events import EventBatch, Kind
+from online_models.history_pool import Advance
+from online_models.interactions import Interactions, Moment, Predictions
 from online_models.model import ClockName, Model, ModelConfig, Situation
 from online_models.registry import MODELS
 
 Arrays = dict[str, NDArray[Any]]
+
+EVICTION_EVERY = 4096  # events between looks at what there is too much of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,8 @@ class LaneConfig:
 
     models: names in the registry; configs: {model: parameters}, defaults where absent. clock: what decay runs on.
     seed: for models that draw at random. ties_against: whether equal scores count against the target.
-    scale: least and greatest rating.
+    scale: least and greatest rating. max_users, max_items: above, the least recently active are evicted.
+    top_every: the best items are noted for the user of every event whose number is a multiple of it; 0 for none.
     """
 
     models: tuple[str, ...]
@@ -46,6 +50,9 @@ class LaneConfig:
     seed: int = 0
     ties_against: bool = True
     scale: tuple[float, float] = (0.0, 10.0)
+    max_users: int = 1_000_000
+    max_items: int = 250_000
+    top_every: int = 256
 
     def fingerprint(self) -> dict[str, Any]:
         """JSON-able identity: a checkpoint of another fingerprint is refused."""
@@ -56,6 +63,9 @@ class LaneConfig:
             "seed": self.seed,
             "ties_against": self.ties_against,
             "scale": list(self.scale),
+            "max_users": self.max_users,
+            "max_items": self.max_items,
+            "top_every": self.top_every,
         }
 
     def build(self) -> dict[str, Model]:
@@ -81,55 +91,111 @@ class Lane:
         self.number = number
         self.partitions = tuple(partitions)
         self.config = config
-        self.users = IdTable()
-        self.items = IdTable()
-        self.history = History()
-        self._facts = LaneFacts(self.history)
+        self.rows = LaneRows(config.max_users, config.max_items)
         self.models = config.build()
         self.sequences = Sequences(topic_partitions)
         self.learned = 0
         self._timed_events = 0  # learned by this process: what `kernel_seconds` is the time of
         self.repeats = 0
+        self.corrections = 0
         self.duplicates = 0
         self.dead_lettered: dict[str, int] = {}
         self.clock_time_ms = 0
         self.kernel_seconds = dict.fromkeys(self.models, 0.0)
 
     def test_then_learn(self, batch: EventBatch, total_events: int | None = None) -> PredictionBlock | None:
-        """Rank, then learn, each fresh event in order; None when all were duplicates."""
+        """Take each fresh event in order: rank, then learn it, or correct what was learned.
+
+        Returns what was said, None where nothing was: all were duplicates or corrections.
+        """
         fresh = self.sequences.fresh(batch)
         self.duplicates += int(len(batch) - fresh.sum())
         events = batch if fresh.all() else batch.take(fresh)
-        n = len(events)
-        if not n:
+        corrects = events.kinds >= Kind.RETRACT
+        first_seq, said, at = self.learned, [], 0
+        while at < len(events):
+            if corrects[at]:
+                self._correct(events, at)
+                at += 1
+                continue
+            if self.learned % EVICTION_EVERY == 0:
+                self._evict()
+            following = np.flatnonzero(corrects[at:])
+            end = at + int(following[0]) if len(following) else len(events)
+            end = min(end, at + self._to_edge(EVICTION_EVERY), at + self._to_edge(self.config.top_every))
+            said.append(self._learn(events.take(slice(at, end))))
+            at += len(said[-1].interactions.user)
+        if not said:
             return None
-        interactions = self._interactions(events)
-        histories = self.history.view
-        said: dict[str, Predictions] = {}
+        return join_said(
+            said,
+            events if not corrects.any() else events.take(~corrects),
+            self.models,
+            Whole(self.number, first_seq, total_events, self.config.scale, self.config.top_every),
+        )
+
+    def _to_edge(self, every: int) -> int:
+        """Events until the next multiple of `every`; places that the sequence alone fixes."""
+        return every - self.learned % every if every else EVICTION_EVERY
+
+    def _learn(self, events: EventBatch) -> Said:
+        """Test, then learn, the first events of a section; says of how many by the length of its columns."""
+        user, item = self.rows.rows(events)
+        top = (
+            self._top(events, int(user[0]))
+            if self._to_edge(self.config.top_every) == self.config.top_every
+            else None
+        )
+        found = self.rows.advance(events, user, item)
+        n = found.taken
+        interactions = self._interactions(events, user, item, found)
+        histories = self.rows.histories
+        predictions: dict[str, Predictions] = {}
         for name, model in self.models.items():
             started = time.perf_counter()
-            said[name] = Predictions.nothing(n)
-            model.test_then_learn(interactions, histories, said[name])
+            predictions[name] = Predictions.nothing(n)
+            model.test_then_learn(interactions, histories, predictions[name])
             self.kernel_seconds[name] += time.perf_counter() - started
-        block = PredictionBlock(
-            lane=self.number,
-            first_seq=self.learned,
-            total_events=total_events,
-            sources=events.sources,
-            source_index=events.source_index,
-            source_seq=events.source_seq,
-            event_time_ms=events.event_time_ms,
-            flags=interactions.flags,
-            ranks={name: said[name].ranks for name, model in self.models.items() if model.ranks},
-            rating=interactions.rating,
-            scale=self.config.scale,
-            predicted={name: said[name].ratings for name, model in self.models.items() if model.rates},
-            **self._facts.of(events, interactions),
-        )
+        self.rows.history.settle()
         self.learned += n
         self._timed_events += n
         self.repeats += int(np.count_nonzero(interactions.flags & REPEAT))
-        return block
+        return Said(interactions, predictions, self.rows.users.hashes(user[:n]).astype(np.uint32), top)
+
+    def _top(self, events: EventBatch, user: int) -> dict[str, TopItems]:
+        """The best items for the user of the first event, before it is tested, by ranking model."""
+        rows = self.rows
+        latest = max(self.clock_time_ms, int(events.event_time_ms[0]))
+        now = self.learned if self.config.clock == "event_count" else latest
+        moment = Moment(now, int(events.event_time_ms[0]), rows.history.items)
+        known = user if user < rows.history.users else -1
+        return {
+            name: rows.describe(model.recommend(known, LIST_LENGTH, rows.histories, moment).items)
+            for name, model in self.models.items()
+            if model.ranks
+        }
+
+    def _correct(self, events: EventBatch, at: int) -> None:
+        """Retract a pair, or forget a user; what is unknown was never learned, or is gone already."""
+        user_id = bytes(events.users[at]).decode()
+        if events.kinds[at] == Kind.FORGET_USER:
+            user = self.rows.forget_user(user_id)
+            if user is not None:
+                for model in self.models.values():
+                    model.forget_user(user)
+        else:
+            pair = self.rows.retract(user_id, bytes(events.items[at]).decode())
+            if pair is not None:
+                for model in self.models.values():
+                    model.retract(*pair)
+        self.corrections += 1
+
+    def _evict(self) -> None:
+        kept = self.rows.evict()
+        if kept is not None:
+            histories = self.rows.histories
+            for model in self.models.values():
+                model.keep(*kept, histories)
 
     def count_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Take dead letters into the accounting, by reason."""
@@ -137,18 +203,29 @@ class Lane:
             reason = letter.reason.value
             self.dead_lettered[reason] = self.dead_lettered.get(reason, 0) + letter.events
 
-    def _interactions(self, events: EventBatch) -> Interactions:
-        """Rows, histories and the lane's clock for a batch."""
-        user, item = self.users.rows(events.users), self.items.rows(events.items)
-        time_ms = np.ascontiguousarray(events.event_time_ms)
-        rating = np.ascontiguousarray(events.ratings)
-        flags, seen, items = self.history.advance(user, item, time_ms)
+    def _interactions(
+        self, events: EventBatch, user: NDArray[np.int32], item: NDArray[np.int32], found: Advance
+    ) -> Interactions:
+        """Rows, what histories say and the lane's clock for the events that were taken."""
+        n = found.taken
+        time_ms = np.ascontiguousarray(events.event_time_ms[:n])
         latest = np.maximum.accumulate(np.maximum(time_ms, self.clock_time_ms))
         self.clock_time_ms = int(latest[-1])
-        if self.config.clock == "event_count":
-            tick = np.arange(self.learned, self.learned + len(user), dtype=np.int64)
-            return Interactions(user, item, rating, time_ms, tick, tick, flags, seen, items)
-        return Interactions(user, item, rating, time_ms, time_ms, latest, flags, seen, items)
+        counted = self.config.clock == "event_count"
+        tick = np.arange(self.learned, self.learned + n, dtype=np.int64) if counted else time_ms
+        return Interactions(
+            user=user[:n],
+            item=item[:n],
+            rating=np.ascontiguousarray(events.ratings[:n]),
+            time_ms=time_ms,
+            tick=tick,
+            now=tick if counted else latest,
+            flags=found.flags,
+            seen=found.seen,
+            items=found.items,
+            item_seen=found.item_seen,
+            previous=found.previous,
+        )
 
     @property
     def clock(self) -> dict[str, float | int | str]:
@@ -158,11 +235,11 @@ class Lane:
     @property
     def shared_state_bytes(self) -> int:
         """Bytes of id tables and histories, which all models share."""
-        return self.users.state_bytes + self.items.state_bytes + self.history.state_bytes
+        return self.rows.state_bytes
 
     def summary(self, accepted: int, waiting: int, seconds: float, versions: dict[str, str]) -> LaneSummary:
         """Return what is said when the lane's sources have ended."""
-        shared = self._shared_digest()
+        shared = self.rows.digest()
         models = {
             name: ModelSummary(
                 digest=hashlib.sha256(f"{shared}{model.digest()}".encode()).hexdigest(),
@@ -170,6 +247,7 @@ class Lane:
                 seconds=self.kernel_seconds[name],
                 ranks=model.ranks,
                 rates=model.rates,
+                likes=model.likes,
                 config=msgspec.to_builtins(model.config),
             )
             for name, model in self.models.items()
@@ -183,42 +261,30 @@ class Lane:
             clock=self.clock,
             models=models,
             accounting=self.accounting(accepted, waiting),
-            users=len(self.users),
-            items=len(self.items),
+            users=self.rows.known_users,
+            items=len(self.rows.items),
             seconds=seconds,
             versions=versions,
         )
 
     def accounting(self, accepted: int, waiting: int) -> dict[str, int]:
-        """Events by fate: accepted = learned + dead_lettered + duplicate + waiting; repeats are part of learned."""
+        """Events by fate: accepted = learned + dead_lettered + duplicate + waiting.
+
+        Repeats and corrections are part of learned.
+        """
         return {
             "accepted": accepted,
-            "learned": self.learned,
+            "learned": self.learned + self.corrections,
             "repeats": self.repeats,
+            "corrections": self.corrections,
             "dead_lettered": sum(self.dead_lettered.values()),
             "duplicate": self.duplicates,
             "waiting": waiting,
         }
 
-    def _shared_digest(self) -> str:
-        """sha256 of ids and histories."""
-        total = hashlib.sha256()
-        for name, array in sorted(self._shared_arrays().items()):
-            total.update(f"{name}:{array.dtype.str}:{array.shape}".encode())
-            total.update(np.ascontiguousarray(array).data)
-        return total.hexdigest()
-
-    def _shared_arrays(self) -> Arrays:
-        parts = {
-            "users": self.users.arrays(),
-            "items": self.items.arrays(),
-            "history": self.history.arrays(),
-        }
-        return {f"{part}/{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
-
     def arrays(self) -> Arrays:
         """Named arrays of the whole state, for a checkpoint."""
-        named = self._shared_arrays()
+        named = self.rows.arrays()
         named.update({f"sequences/{name}": array for name, array in self.sequences.arrays().items()})
         for model_name, model in self.models.items():
             named.update({f"model/{model_name}/{name}": array for name, array in model.arrays().items()})
@@ -233,6 +299,8 @@ class Lane:
             "sequences": self.sequences.meta(),
             "learned": self.learned,
             "repeats": self.repeats,
+            "corrections": self.corrections,
+            "rows": self.rows.meta(),
             "duplicates": self.duplicates,
             "dead_lettered": self.dead_lettered,
             "clock_time_ms": self.clock_time_ms,
@@ -252,19 +320,13 @@ class Lane:
                     f"checkpoint of lane {self.number} has {field} {have}, this learner has {want}: start it with "
                     "what the checkpoint has, or name another checkpoint directory"
                 )
-        self.users.restore(_under("users/", arrays))
-        self.items.restore(_under("items/", arrays))
-        self.history.restore(_under("history/", arrays))
-        self._facts.restore()
-        self.sequences.restore(_under("sequences/", arrays), meta["sequences"])
+        self.rows.restore(arrays, meta["rows"])
+        self.sequences.restore(under("sequences/", arrays), meta["sequences"])
         for name, model in self.models.items():
-            model.restore(_under(f"model/{name}/", arrays))
+            model.restore(under(f"model/{name}/", arrays))
         self.learned = meta["learned"]
         self.repeats = meta["repeats"]
+        self.corrections = meta["corrections"]
         self.duplicates = meta["duplicates"]
         self.dead_lettered = dict(meta["dead_lettered"])
         self.clock_time_ms = meta["clock_time_ms"]
-
-
-def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
-    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from consumers.catalogue_reader import CatalogueReader
 from consumers.failpoints import failpoint
 from consumers.lane import LaneConfig
 from consumers.learner_metrics import LearnerPublisher
@@ -66,6 +67,7 @@ class Learner:
         self._partitions = log.partition_count(topics.ratings)
         self._reader: LogReader = log.reader(topics.ratings, range(self._partitions))
         self._writer = log.writer()
+        self._catalogue = CatalogueReader(log, topics.items)
         self._publisher = LearnerPublisher(metrics, log, topics.ratings) if metrics else None
         source = Source(topics.ratings, self._partitions)
         everything = tuple(range(self._partitions))
@@ -133,6 +135,8 @@ class Learner:
         """Test, then learn, all that is in order; returns how many events (bad ones included)."""
         count = 0
         while (taken := stream.intake.take(min(self._config.batch_size, _BLOCK_EVENTS))) is not None:
+            if not stream.lane.learned and len(taken.events):
+                self._catalogue.read(stream.lane.rows)
             block = stream.lane.test_then_learn(taken.events, stream.intake.total_events)
             partition = stream.lane.partitions[0]
             if block is not None:
@@ -168,6 +172,7 @@ class Learner:
         offsets: dict[int, int] = {}
         for stream in self._streams:
             started = time.monotonic()
+            self._catalogue.read(stream.lane.rows)
             state_bytes = stream.save()
             offsets |= {partition: at for partition, (at, _) in stream.intake.positions.items()}
             if self._publisher:

@@ -53,8 +53,9 @@ class LearnerPublisher:
         self._metrics.publish(
             LearnerFigures(
                 accepted=sum(intake.accepted for intake in intakes),
-                learned=sum(lane.learned for lane in lanes),
+                learned=sum(lane.learned + lane.corrections for lane in lanes),
                 repeats=sum(lane.repeats for lane in lanes),
+                corrections=sum(lane.corrections for lane in lanes),
                 duplicate=sum(lane.duplicates for lane in lanes),
                 dead_lettered=dead,
                 waiting=sum(intake.waiting for intake in intakes),
@@ -62,8 +63,12 @@ class LearnerPublisher:
                 event_time_ms=latest if any(lane.learned for lane in lanes) else None,
                 kernel_seconds=kernel_s,
                 state_bytes=state_bytes,
-                users=sum(len(lane.users) for lane in lanes),
-                items=max(len(lane.items) for lane in lanes),
+                users=sum(lane.rows.known_users for lane in lanes),
+                items=max(len(lane.rows.items) for lane in lanes),
+                catalogue_items=max(len(lane.rows.catalogue) for lane in lanes),
+                evicted_users=sum(lane.rows.evicted_users for lane in lanes),
+                evicted_items=sum(lane.rows.evicted_items for lane in lanes),
+                forgotten_users=sum(lane.rows.forgotten_users for lane in lanes),
                 checkpoint_bytes=self._checkpoint_bytes,
                 checkpoint_time_s=self._checkpoint_time_s,
             )

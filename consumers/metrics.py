@@ -90,6 +90,11 @@ class LearnerFigures(NamedTuple):
     state_bytes: Mapping[str, int]
     users: int
     items: int
+    corrections: int = 0
+    catalogue_items: int = 0
+    evicted_users: int = 0
+    evicted_items: int = 0
+    forgotten_users: int = 0
     checkpoint_bytes: int | None = None
     checkpoint_time_s: float | None = None
 
@@ -133,6 +138,11 @@ class LearnerMetrics:
                 "engram_model_state_bytes": _by_label(figures.state_bytes),
                 "engram_known_users": _one(figures.users),
                 "engram_known_items": _one(figures.items),
+                "engram_events_corrected_total": _one(figures.corrections),
+                "engram_catalogue_items": _one(figures.catalogue_items),
+                "engram_evicted_users_total": _one(figures.evicted_users),
+                "engram_evicted_items_total": _one(figures.evicted_items),
+                "engram_forgotten_users_total": _one(figures.forgotten_users),
                 "engram_checkpoint_bytes": _one(figures.checkpoint_bytes),
                 "engram_checkpoint_timestamp_seconds": _one(figures.checkpoint_time_s),
             }

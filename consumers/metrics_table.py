@@ -111,6 +111,27 @@ METRICS: Final = (
         "Items that have a row.", "Growth of the id tables.",
     ),
     Metric(
+        _LEARNER, "engram_events_corrected_total", _COUNTER, "events", (),
+        "Learned events that took something back: retractions and forgotten users.", "Use of deletion.",
+    ),
+    Metric(
+        _LEARNER, "engram_catalogue_items", _GAUGE, "items", (),
+        "Items that the items topic has described, whether or not anybody has had them.",
+        "Whether metadata arrives.",
+    ),
+    Metric(
+        _LEARNER, "engram_evicted_users_total", _COUNTER, "users", (),
+        "Least recently active users that were dropped to keep max_users.", "Whether max_users is too small.",
+    ),
+    Metric(
+        _LEARNER, "engram_evicted_items_total", _COUNTER, "items", (),
+        "Least recently active items that were dropped to keep max_items.", "Whether max_items is too small.",
+    ),
+    Metric(
+        _LEARNER, "engram_forgotten_users_total", _COUNTER, "users", (),
+        "Users that were forgotten on request.", "Audit of deletion.",
+    ),
+    Metric(
         _LEARNER, "engram_checkpoint_seconds", _HISTOGRAM, "seconds", (),
         "Time to write one checkpoint.", "Pause of the loop.",
         (*_MILLISECONDS_TO_SECONDS, 10.0, 30.0, 60.0),

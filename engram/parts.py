@@ -12,6 +12,7 @@ from consumers.lane import LaneConfig
 from consumers.learner import Learner, LearnerConfig
 from consumers.metrics import LearnerMetrics, MetricsServer
 from consumers.result import RunInfo
+from engram import model_parameters
 from engram.settings import Settings, kafka_security
 from engram.source import Source, rating_limits, rating_scale
 from eventlog.errors import SettingsError
@@ -26,6 +27,9 @@ _REPORTED = (
     "log",
     "partitions",
     "batch_size",
+    "max_users",
+    "max_items",
+    "top_every",
     "pack",
     "limit",
     "from_time",
@@ -75,8 +79,11 @@ def lane_config(settings: Settings) -> LaneConfig:
     """What makes the models' state."""
     return LaneConfig(
         models=settings.models or DEFAULT_MODELS,
-        configs={},
+        configs=model_parameters.configs(settings.params),
         clock=settings.clock,
+        max_users=settings.max_users,
+        max_items=settings.max_items,
+        top_every=settings.top_every,
         seed=settings.seed,
         ties_against=settings.ties == "against",
         scale=rating_scale(settings),

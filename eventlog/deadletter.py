@@ -19,7 +19,6 @@ class Reason(enum.StrEnum):
     MISSING_FIELD = "missing_field"
     WRONG_TYPE = "wrong_type"
     UNKNOWN_KIND = "unknown_kind"
-    UNSUPPORTED_KIND = "unsupported_kind"  # known, but no model here can apply it
     ID_EMPTY = "id_empty"
     ID_TOO_LONG = "id_too_long"
     ID_NOT_TEXT = "id_not_text"  # not UTF-8, or has control characters

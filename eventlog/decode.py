@@ -30,15 +30,13 @@ class Limits(NamedTuple):
     """What an event may hold.
 
     rating_min..rating_max: the scale, inclusive. max_future_s: seconds that an event time may lie ahead of
-    the append time. max_message_bytes: larger values are not decoded at all. kinds: those that the models
-    can apply; the others are dead letters until they can.
+    the append time. max_message_bytes: larger values are not decoded at all.
     """
 
     rating_min: float = 0.0
     rating_max: float = 10.0
     max_future_s: float = 86_400.0
     max_message_bytes: int = 1 << 20
-    kinds: tuple[Kind, ...] = (Kind.RATING, Kind.VIEW, Kind.CLICK)
 
 
 class Decoded(NamedTuple):
@@ -262,7 +260,6 @@ def _columns_of_pack(records: RecordBatch, at: int, pack: codec.Pack) -> EventBa
 # The reasons that columns are checked for, in the order in which the first one counts.
 _REASONS = (
     Reason.UNKNOWN_KIND,
-    Reason.UNSUPPORTED_KIND,
     Reason.ID_EMPTY,
     Reason.ID_TOO_LONG,
     Reason.ID_NOT_TEXT,
@@ -287,7 +284,6 @@ def _check(batch: EventBatch, limits: Limits, partitions: int) -> NDArray[np.int
     out_of_scale = (ratings < limits.rating_min) | (ratings > limits.rating_max)
     failed = (
         unknown_kind,
-        ~np.isin(kinds, np.array(limits.kinds, np.uint8)),
         (batch.users == b"") | (needs_item & (batch.items == b"")),
         _too_long(batch.users) | _too_long(batch.items),
         _not_text(batch.users) | _not_text(batch.items),
@@ -354,9 +350,6 @@ def _describe(batch: EventBatch, row: int, reason: Reason, limits: Limits) -> st
     match reason:
         case Reason.UNKNOWN_KIND:
             return f"kind is {int(batch.kinds[row])}, expected 0 to {len(Kind) - 1}"
-        case Reason.UNSUPPORTED_KIND:
-            names = [kind.name.lower() for kind in limits.kinds]
-            return f"kind is {Kind(int(batch.kinds[row])).name.lower()}, expected one of {names}"
         case Reason.ID_EMPTY:
             return f"user is {user!r}, item is {item!r}, expected ids of 1 to {MAX_ID_BYTES} bytes"
         case Reason.ID_TOO_LONG | Reason.ID_NOT_TEXT:

@@ -26,7 +26,7 @@ from online_models.interactions import (
     Moment,
     Predictions,
 )
-from online_models.model import DecayConfig, Model, ModelConfig, Situation
+from online_models.model import Axes, DecayConfig, Model, ModelConfig, Situation
 from online_models.ranking import rank_among
 
 _REBASE_AFTER = 256.0  # half-lives; float64 overflows at 1,024
@@ -71,6 +71,7 @@ class DecayedPopularity(Model):
     """Popularity that forgets: what is trending now."""
 
     name: ClassVar[str] = "decayed_popularity"
+    axes: ClassVar[Axes] = {"weight": ("item",)}
     config_type: ClassVar[type[ModelConfig]] = DecayedPopularityConfig
     config: DecayedPopularityConfig
 

@@ -90,13 +90,42 @@ def _rebuild(heap: NDArray[np.uint8], ends: NDArray[np.int64], slots: NDArray[np
     slots[:] = -1
     for row in range(count):
         first = ends[row - 1] if row > 0 else 0
-        slots[_find(heap, first, ends[row], heap, ends, slots)] = row
+        if ends[row] > first:  # a forgotten id is empty
+            slots[_find(heap, first, ends[row], heap, ends, slots)] = row
+
+
+@numba.njit(cache=True)
+def _vacate(slot: int, heap: NDArray[np.uint8], ends: NDArray[np.int64], slots: NDArray[np.int32]) -> None:
+    """Empty a slot; those behind it move up, so that no search ends too early."""
+    mask = len(slots) - 1
+    slots[slot] = ABSENT
+    hole, at = slot, (slot + 1) & mask
+    while slots[at] >= 0:
+        row = slots[at]
+        first = ends[row - 1] if row > 0 else 0
+        home = np.int64(_hash(heap, first, ends[row]) & np.uint64(mask))
+        if ((at - home) & mask) >= ((at - hole) & mask):
+            slots[hole], slots[at] = row, ABSENT
+            hole = at
+        at = (at + 1) & mask
+
+
+@numba.njit(cache=True)
+def _hashes(
+    rows: NDArray[np.int32], heap: NDArray[np.uint8], ends: NDArray[np.int64], out: NDArray[np.uint64]
+) -> None:
+    for i in range(len(rows)):
+        row = rows[i]
+        out[i] = _hash(heap, ends[row - 1] if row > 0 else 0, ends[row])
 
 
 class IdTable:
     """Opaque ids (UTF-8, without NUL) and their rows 0, 1, 2, ... in order of first appearance."""
 
     def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
         self._heap = np.zeros(1 << 12, np.uint8)
         self._ends = np.zeros(1 << 8, np.int64)
         self._slots = np.full(1 << 10, ABSENT, np.int32)
@@ -113,8 +142,38 @@ class IdTable:
         """Row of one id, `ABSENT` (-1) when it is unknown; adds nothing."""
         return int(self._look_up(np.array([user_or_item.encode()], np.bytes_), insert=False)[0])
 
+    def find_all(self, ids: NDArray[np.bytes_]) -> NDArray[np.int32]:
+        """Rows of `ids` (`S<width>`[n]), `ABSENT` (-1) for unknown ones; adds nothing. Returns int32[n]."""
+        return self._look_up(ids, insert=False)
+
+    def hashes(self, rows: NDArray[np.int32]) -> NDArray[np.uint64]:
+        """64-bit hashes of the ids of `rows` (int32[n], known ones): the same for an id wherever it stands."""
+        out = np.empty(len(rows), np.uint64)
+        _hashes(rows, self._heap, self._ends, out)
+        return out
+
+    def forget(self, row: int) -> None:
+        """Let the id of `row` go; the row stays empty until `keep` drops it. Nothing happens to an empty one."""
+        first = int(self._ends[row - 1]) if row > 0 else 0
+        last, used = int(self._ends[row]), self._heap_used()
+        if first == last:
+            return
+        slot = int(_find(self._heap, first, last, self._heap, self._ends, self._slots))
+        _vacate(slot, self._heap, self._ends, self._slots)
+        self._heap[first : used - (last - first)] = self._heap[last:used].copy()
+        self._heap[used - (last - first) : used] = 0
+        self._ends[row : self._count] -= last - first
+
+    def keep(self, rows: NDArray[np.int32]) -> None:
+        """Row rows[i] becomes row i; the others are dropped."""
+        first = np.where(rows > 0, self._ends[rows - 1], 0)
+        length = self._ends[rows] - first
+        ends = np.cumsum(length)
+        places = np.repeat(first - (ends - length), length) + np.arange(int(length.sum()), dtype=np.int64)
+        self.restore({"heap": self._heap[places], "ends": ends})
+
     def id_of(self, row: int) -> str:
-        """Id of a row in [0, len). Raises `IndexError`."""
+        """Id of a row in [0, len), empty for a forgotten one. Raises `IndexError`."""
         if not 0 <= row < self._count:
             raise IndexError(f"row is {row}, expected 0 to {self._count - 1}")
         first = self._ends[row - 1] if row > 0 else 0
@@ -131,8 +190,8 @@ class IdTable:
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Become what `arrays` describes."""
-        self._count = 0
         heap, ends = arrays["heap"], arrays["ends"]
+        self._start()
         self._reserve(len(ends), len(heap))
         self._heap[: len(heap)] = heap
         self._ends[: len(ends)] = ends

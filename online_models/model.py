@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.interactions import Histories, Interactions, Moment, Predictions
+from online_models.top_k import top_k
 
 Array = NDArray[Any]
 ClockName = Literal["event_count", "event_time"]
+Axes = dict[str, tuple[Literal["user", "item"] | None, ...]]
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,18 @@ class Recommendation(NamedTuple):
 class Model(ABC):
     """An online model over dense rows of users and items.
 
-    ranks, rates: whether it ranks the catalogue, and whether it predicts ratings.
+    ranks, rates, likes: whether it ranks the catalogue, predicts ratings, and tells the probability of a like.
+    ranks_cold: whether it can rank items that nobody has had yet.
+    axes: for each array of `arrays()`, which of its axes are rows of users or of items, as in
+    {"vectors": ("user", None), "count": ("item",)}; an array that is not named has none.
     """
 
     name: ClassVar[str]
     ranks: ClassVar[bool] = True
     rates: ClassVar[bool] = False
+    likes: ClassVar[bool] = False
+    ranks_cold: ClassVar[bool] = False
+    axes: ClassVar[Axes] = {}
     config_type: ClassVar[type[ModelConfig]]
 
     def __init__(self, config: ModelConfig | None = None, situation: Situation | None = None) -> None:
@@ -102,6 +110,41 @@ class Model(ABC):
     def restore(self, arrays: Mapping[str, Array]) -> None:
         """Become what `arrays` describes."""
 
+    def keep(self, users: NDArray[np.int32], items: NDArray[np.int32], histories: Histories) -> None:
+        """Drop rows: users[i] becomes row i of users, items[i] row i of items (int32, ascending).
+
+        histories: as they are with the rows that stay. A model whose arrays hold rows, and not only have them as
+        axes, has its own way.
+        """
+        rows = {"user": users, "item": items}
+        arrays = dict(self.arrays())
+        for name, axes in self.axes.items():
+            for axis, side in enumerate(axes):
+                if side is not None:
+                    kept = rows[side][rows[side] < arrays[name].shape[axis]]
+                    arrays[name] = arrays[name].take(kept, axis)
+        self.restore(arrays)
+
+    def forget_user(self, user: int) -> None:
+        """Forget what is kept of one user; the row stays, and is never a user's again.
+
+        What all users have taught together, such as an item's count, stays. A model that refers to users from
+        elsewhere than their own rows adds to this.
+        """
+        arrays = self.arrays()
+        for name, axes in self.axes.items():
+            for axis, side in enumerate(axes):
+                if side == "user" and user < arrays[name].shape[axis]:
+                    # The arrays in use, not copies of them.
+                    np.moveaxis(arrays[name], axis, 0)[user] = 0
+
+    def retract(self, user: int, item: int) -> None:  # noqa: B027 (most models have nothing to do)
+        """Take back that `user` has had `item`, as far as the model keeps it apart from what others taught.
+
+        The pair is out of the histories already, so whatever is read from there is as if it had not been. Learned
+        sums and weights cannot be told apart from others' any more, and fade.
+        """
+
     def predict_one(self, user: int, item: int, histories: Histories, moment: Moment) -> float:
         """Score one known item for `user`. Pure. Raises `IndexError` for an unknown item."""
         if not 0 <= item < moment.items:
@@ -113,14 +156,9 @@ class Model(ABC):
 
         Equal scores are in order of the item's row, the older item first.
         """
-        scores = self.scores(user, histories, moment)
-        had = np.zeros(len(scores), bool)
-        if user >= 0:
-            start = histories.start[user]
-            had[histories.items[start : start + histories.length[user]]] = True
-        candidates = np.flatnonzero(~had)
-        best = candidates[np.argsort(-scores[candidates], kind="stable")[:k]].astype(np.int32)
-        return Recommendation(best, scores[best])
+        start = histories.start[user] if user >= 0 else 0
+        had = histories.items[start : start + (histories.length[user] if user >= 0 else 0)]
+        return Recommendation(*top_k(self.scores(user, histories, moment), had, k))
 
     def digest(self) -> str:
         """sha256 of configuration and state: equal for equal streams, whatever the capacities."""

@@ -25,7 +25,7 @@ from online_models.interactions import (
     Moment,
     Predictions,
 )
-from online_models.model import Model, ModelConfig, Situation
+from online_models.model import Axes, Model, ModelConfig, Situation
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class Popularity(Model):
     """Count of users per item, since the beginning, without forgetting."""
 
     name: ClassVar[str] = "popularity"
+    axes: ClassVar[Axes] = {"count": ("item",)}
     config_type: ClassVar[type[ModelConfig]] = PopularityConfig
 
     def __init__(self, config: ModelConfig | None = None, situation: Situation | None = None) -> None:
@@ -86,6 +87,11 @@ class Popularity(Model):
         _test_then_learn(
             events, histories, self._count, self._at_least, self.situation.ties_against, out.ranks
         )
+
+    def retract(self, user: int, item: int) -> None:
+        """See `Model.retract`: the user counts no more."""
+        self._at_least[self._count[item]] -= 1
+        self._count[item] -= 1
 
     def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
         """See `Model.scores`: the count, whoever asks."""

@@ -4,7 +4,7 @@ w(pre, post) is kept on a forward scale, w * 2^((now - base) / half_life): fadin
 weakest synapse of a row can be found without a clock, and a late event is added with the weight it has left.
 Only non-negative, linear statistics are stored; norms and priors are applied on read.
 
-Two layouts, chosen by the number of neurons alone. Direct: the post neuron is the column; exact, and the fastest
+Two layouts, chosen by the largest number of neurons so far. Direct: the post neuron is the column; exact, and the fastest
 while the catalogue is small. Bounded: each row holds at most K (post, weight) pairs; a newcomer starts at its own
 increment and replaces the weakest, whose weight goes into the row's `lost` field only.
 """
@@ -86,6 +86,43 @@ def rescale(synapses: Synapses, rows: int, factor: float) -> None:
         synapses.lost[pre] *= small
 
 
+@numba.njit(cache=True)
+def _keep_posts(old: Synapses, rows: NDArray[np.int32], row_of: NDArray[np.int32], new: Synapses) -> None:
+    """Rows `rows` of a bounded layout into `new`, posts by their new numbers; row_of is -1 for one that goes."""
+    for i in range(len(rows)):
+        pre, taken = rows[i], 0
+        new.lost[i] = old.lost[pre]
+        for place in range(old.used[pre]):
+            post = row_of[old.post[pre, place]]
+            if post >= 0:
+                new.post[i, taken] = post
+                new.weight[i, taken] = old.weight[pre, place]
+                taken += 1
+            else:
+                new.lost[i] += old.weight[pre, place]
+        new.used[i] = taken
+
+
+@numba.njit(cache=True)
+def _forget(synapses: Synapses, neuron: int, neurons: int) -> None:
+    if len(synapses.post) == 0:
+        synapses.weight[:, neuron] = 0
+    else:
+        for pre in range(neurons):
+            posts, row, taken = synapses.post[pre], synapses.weight[pre], 0
+            used = synapses.used[pre]
+            for place in range(used):
+                posts[taken], row[taken] = posts[place], row[place]
+                taken += posts[place] != neuron
+            posts[taken:used] = 0
+            row[taken:used] = 0
+            synapses.used[pre] = taken
+        synapses.post[neuron] = 0
+        synapses.used[neuron] = 0
+    synapses.weight[neuron] = 0
+    synapses.lost[neuron] = 0
+
+
 class SynapseStore:
     """Rows of synapses for a growing number of neurons.
 
@@ -140,7 +177,7 @@ class SynapseStore:
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Become what `arrays` describes."""
         n = len(arrays["used"])
-        direct = 0 < self._direct_neurons >= n
+        direct = self._direct_neurons > 0 and len(arrays["post"]) == 0
         self._neurons = 0
         self.synapses = self._nothing(direct=direct)
         self.reserve(n)
@@ -149,6 +186,27 @@ class SynapseStore:
             self.synapses.post[:n] = arrays["post"]
         self.synapses.used[:n] = arrays["used"]
         self.synapses.lost[:n] = arrays["lost"]
+
+    def keep(self, rows: NDArray[np.int32]) -> None:
+        """Neuron rows[i] becomes neuron i; the others are dropped, and the synapses to them are lost."""
+        old = self.arrays()
+        row_of = np.full(self._neurons, -1, np.int32)
+        row_of[rows] = np.arange(len(rows), dtype=np.int32)
+        if self.is_direct:
+            weight = old["weight"][rows]
+            gone = np.ones(self._neurons, bool)
+            gone[rows] = False
+            lost = old["lost"][rows] + weight[:, gone].sum(axis=1, dtype=np.float32)
+            self.restore({**old, "weight": weight[:, rows], "used": old["used"][rows], "lost": lost})
+            return
+        kept = _empty(len(rows), old["weight"].shape[1], direct=False)
+        _keep_posts(self.synapses, rows, row_of, kept)
+        self.restore(kept._asdict())
+
+    def forget(self, neuron: int) -> None:
+        """Clear a neuron's own synapses and all synapses to it; the neuron's row stays."""
+        self.reserve(neuron + 1)
+        _forget(self.synapses, neuron, self._neurons)
 
     def _nothing(self, *, direct: bool) -> Synapses:
         side = min(_SMALLEST, self._direct_neurons)

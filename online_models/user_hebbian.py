@@ -28,6 +28,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.audience import NOTHING, Items, Rule, event_unit, keep_audience, refresh
 from online_models.ids import grown
 from online_models.interactions import (
     MISS,
@@ -40,11 +41,11 @@ from online_models.interactions import (
     Predictions,
 )
 from online_models.model import DecayConfig, Model, ModelConfig, Situation
+from online_models.parameter_ranges import check_range
 from online_models.ranking import rank_among
 from online_models.synapses import Synapses, SynapseStore, potentiate
 
 _REBASE_AFTER = 48.0  # half-lives; float32 overflows at 128
-_NOTHING = 1e-30  # what is below is forgotten: its inverse powers would overflow
 _INAUDIBLE = 1e-18  # as much as a row's voices must come to
 
 
@@ -67,24 +68,10 @@ class UserHebbianConfig(DecayConfig):
     def __post_init__(self) -> None:
         """Raise `ValueError` for a parameter out of range."""
         super().__post_init__()
-        for name in ("audience", "row_synapses", "recent_items"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)!r}, expected 1 or more")
-        if not self.own_half_life_events > 0:
-            raise ValueError(f"own_half_life_events is {self.own_half_life_events!r}, expected more than 0")
-
-
-class Rule(NamedTuple):
-    """`UserHebbianConfig` for the kernels; half_life in ticks, own_half_life in events of the user."""
-
-    recent_items: int
-    step_decay: float
-    reverse: float
-    source_power: float
-    target_power: float
-    popularity_weight: float
-    own_half_life: float
-    half_life: float
+        check_range(self, "audience", "row_synapses", "recent_items", least=1)
+        check_range(self, "own_half_life_events", above=0)
+        check_range(self, "step_decay", above=0, most=1)
+        check_range(self, "reverse", "source_power", "target_power", "popularity_weight", least=0)
 
 
 class Users(NamedTuple):
@@ -100,44 +87,6 @@ class Users(NamedTuple):
     base_had: NDArray[np.int32]
 
 
-class Items(NamedTuple):
-    """audience: int32[items, R], a ring of users; met: int64[items], how many were ever put into it.
-
-    activity: float64[items], forward scale; total: float64[1], its sum; base: int64[1], tick of the scale.
-    Read-side caches, float32[items]: level = activity, norm = activity^-q (0 without activity).
-    """
-
-    audience: NDArray[np.int32]
-    met: NDArray[np.int64]
-    activity: NDArray[np.float64]
-    total: NDArray[np.float64]
-    base: NDArray[np.int64]
-    level: NDArray[np.float32]
-    norm: NDArray[np.float32]
-
-
-@numba.njit(cache=True)
-def _refresh(items: Items, item: int, rule: Rule) -> None:
-    """Bring the caches of one item up to its activity."""
-    activity = items.activity[item]
-    alive = activity > _NOTHING
-    items.level[item] = activity if alive else 0.0
-    items.norm[item] = activity**-rule.target_power if alive else 0.0
-
-
-@numba.njit(cache=True)
-def _unit(items: Items, known: int, tick: int, now: int, rule: Rule) -> float:
-    """What an event at `tick` adds to an activity; moves the scale's base to `now` when it is due."""
-    if (now - items.base[0]) / rule.half_life > _REBASE_AFTER:
-        factor = np.exp2(-((now - items.base[0]) / rule.half_life))
-        items.total[0] *= factor
-        items.base[0] = now
-        for item in range(known):
-            items.activity[item] *= factor
-            _refresh(items, item, rule)
-    return float(np.exp2((tick - items.base[0]) / rule.half_life))
-
-
 @numba.njit(cache=True)
 def _row_unit(users: Users, user: int, tick: int, now: int, rule: Rule) -> float:
     """What an event at `tick` adds to a synapse of the row; moves the row's base to `now` when it is due."""
@@ -149,7 +98,7 @@ def _row_unit(users: Users, user: int, tick: int, now: int, rule: Rule) -> float
         for place in range(users.synapses.used[user]):
             faded = row[place] * factor
             # Subnormal numbers would slow every later read down a hundredfold.
-            row[place] = faded if faded > _NOTHING else np.float32(0.0)
+            row[place] = faded if faded > NOTHING else np.float32(0.0)
         users.synapses.lost[user] *= factor
         users.base[user] = now
         users.base_had[user] = users.had[user]
@@ -187,7 +136,7 @@ def score_all(
     # What does not depend on the item is divided by once: exact sums stay exact.
     total = items.total[0]
     unit, share = np.float32(0.0), np.float32(0.0)
-    if total > _NOTHING:
+    if total > NOTHING:
         share = np.float32(rule.popularity_weight / total)
         if audible:
             unit = np.float32(total**rule.target_power / heard)
@@ -233,10 +182,10 @@ def _test_then_learn(
         items.audience[target, met % size] = user
         items.met[target] = met + 1
         users.had[user] += 1
-        unit = _unit(items, known, tick, now, rule)
+        unit = event_unit(items, known, tick, now, rule)
         items.activity[target] += unit
         items.total[0] += unit
-        _refresh(items, target, rule)
+        refresh(items, target, rule)
 
 
 class UserHebbian(Model):
@@ -327,6 +276,51 @@ class UserHebbian(Model):
         score_all(known, moment.items, histories, self._users, self._items, self._rule, out)
         return out.astype(np.float64)
 
+    def keep(self, users: NDArray[np.int32], items: NDArray[np.int32], histories: Histories) -> None:
+        """See `Model.keep`."""
+        self._store.keep(users)
+        row_of = np.full(self._known_users, -1, np.int32)
+        row_of[users] = np.arange(len(users), dtype=np.int32)
+        keep_audience(self._items, row_of)
+        arrays = self.arrays()
+        activity = arrays["activity"][items]
+        # Items that were dropped left the histories; what a user has done since the row's base stays as it was.
+        had = histories.length[: len(users)].copy()
+        since = (arrays["had"] - arrays["row_base_had"])[users]
+        self.restore(
+            {
+                **self._store.arrays(),
+                "had": had,
+                "row_base": arrays["row_base"][users],
+                "row_base_had": had - since,
+                "audience": arrays["audience"][items],
+                "met": arrays["met"][items],
+                "activity": activity,
+                "total": np.array([activity.sum()]),
+                "base": arrays["base"],
+            }
+        )
+
+    def forget_user(self, user: int) -> None:
+        """See `Model.forget_user`: also as others' neighbour, and in the items' audiences."""
+        self._store.forget(user)
+        self._users = self._users._replace(synapses=self._store.synapses)
+        for column in self._users[1:]:
+            column[user] = 0
+        row_of = np.arange(self._known_users, dtype=np.int32)
+        row_of[user] = -1
+        keep_audience(self._items, row_of)
+
+    def retract(self, user: int, item: int) -> None:
+        """See `Model.retract`: the user leaves the item's audience."""
+        self._users.had[user] -= 1
+        self._users.base_had[user] -= 1
+        row_of = np.arange(self._known_users, dtype=np.int32)
+        row_of[user] = -1
+        items = self._items
+        rows = slice(item, item + 1)
+        keep_audience(items._replace(audience=items.audience[rows], met=items.met[rows]), row_of)
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Named as in `Synapses`, `Users` (its bases as row_base, row_base_had) and `Items`, without caches."""
         users, items = self._users, self._items
@@ -361,4 +355,4 @@ class UserHebbian(Model):
         items.total[:] = arrays["total"]
         items.base[:] = arrays["base"]
         for item in range(known_items):
-            _refresh(items, item, self._rule)
+            refresh(items, item, self._rule)

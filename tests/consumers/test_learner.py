@@ -123,6 +123,7 @@ def test_every_event_is_accounted_for(open_log: Callable[..., SqliteLog], tmp_pa
         "accepted": EVENTS + repeated,
         "learned": GOOD,
         "repeats": GOOD - len(pairs),
+        "corrections": 0,
         "dead_lettered": BAD,
         "duplicate": repeated,
         "waiting": 0,

@@ -14,6 +14,8 @@ from evaluation.prequential import PrequentialConfig, PrequentialRanking
 from evaluation.ranking import ranking_figures
 from tests.oracles.ranking_oracle import faded_recall, mean_figures, window_figures
 
+pytestmark = pytest.mark.oracle
+
 SMALL = PrequentialConfig(
     windows=(3, 10), time_windows_s=(64,), fading_factors=(0.5, 0.9), curve_interval=2, curve_points=4
 )

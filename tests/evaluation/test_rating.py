@@ -25,6 +25,8 @@ from tests.oracles.rating_oracle import (
     rating_figures_by_definition,
 )
 
+pytestmark = pytest.mark.oracle
+
 SCALE = (1.0, 5.0)
 NAN = float("nan")
 

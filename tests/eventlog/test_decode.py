@@ -69,7 +69,7 @@ BAD: list[tuple[str, Record | bytes | None, Reason, list[str]]] = [
     ("a pack whose seqs are text", raw_pack(seqs=5), Reason.WRONG_TYPE, ["seqs"]),
     ("a kind of its own", json_event(kind="like"), Reason.UNKNOWN_KIND, ["kind", "'like'", "'rating'"]),
     ("a kind without a name", raw_pack(kinds=b"\0\x09\0"), Reason.UNKNOWN_KIND, ["kind is 9", "0 to 4"]),
-    ("a kind to come", json_event(kind="retract"), Reason.UNSUPPORTED_KIND, ["retract", "['rating', 'view'"]),
+    ("a retraction of nothing", json_event(kind="retract", item=""), Reason.ID_EMPTY, ["item is b''"]),
     ("an empty user", json_event(user=""), Reason.ID_EMPTY, ["user is b''", "1 to 256"]),
     ("an empty item", json_event(item=""), Reason.ID_EMPTY, ["item is b''"]),
     ("a long user", json_event(user="é" * 129), Reason.ID_TOO_LONG, ["user", "258", "256"]),

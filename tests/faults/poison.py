@@ -111,7 +111,7 @@ MESSAGES = (
     MessageKind("time is a fraction", R.WRONG_TYPE, _changed(event_time_ms=5.5)),
     MessageKind("time is a date", R.WRONG_TYPE, _changed(event_time_ms="2001-01-01")),
     MessageKind("an unknown kind", R.UNKNOWN_KIND, _changed(kind="purchase")),
-    MessageKind("a kind that no model can apply", R.UNSUPPORTED_KIND, _changed(kind="retract")),
+    MessageKind("a retraction of no item", R.ID_EMPTY, _changed(kind="retract", item="")),
     MessageKind("user is empty", R.ID_EMPTY, _changed(user="")),
     MessageKind("item is empty", R.ID_EMPTY, _changed(item="")),
     MessageKind("item has 257 bytes", R.ID_TOO_LONG, _changed(item="i" * 257)),
@@ -150,7 +150,7 @@ ELEMENTS = (
     ElementKind("user is not UTF-8", R.ID_NOT_TEXT, lambda: {"user": b"\xc3\x28"}),
     ElementKind("item has a NUL inside", R.ID_NOT_TEXT, lambda: {"item": b"a\0b"}),
     ElementKind("kind 200", R.UNKNOWN_KIND, lambda: {"kind": 200}),
-    ElementKind("kind 4, forget_user", R.UNSUPPORTED_KIND, lambda: {"kind": 4}),
+    ElementKind("kind 4, forget_user, of nobody", R.ID_EMPTY, lambda: {"kind": 4, "user": b""}),
     ElementKind("seq is negative", R.IDENTITY_INVALID, lambda: {"seq": -7}),
 )
 PACKS = (

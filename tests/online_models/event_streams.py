@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.catalogue import CatalogueStore, ItemFacts
 from online_models.history import History
+from online_models.ids import IdTable
 from online_models.interactions import Histories, Interactions, Moment, Predictions
 from online_models.model import ClockName, Model
 from tests.oracles.history_oracle import Event
@@ -68,6 +70,20 @@ def rating_by_rows(event: Event) -> float:
     return 1.0 + (event.user + event.item) % 5
 
 
+# What the items topic would say of most items, by row.
+_GENRES = ("Drama", "Comedy", "Crime", "Western", "Horror", "Romance")
+FACTS = {
+    row: ItemFacts(
+        str(row),
+        tuple(genre for bit, genre in enumerate(_GENRES) if (row * 7 + 3) % 61 >> bit & 1),
+        1890 + row * 13 % 160 if row % 5 else None,
+        ("en", "fr", None)[row % 3],
+    )
+    for row in range(60)
+    if row % 7
+}
+
+
 class Driver:
     """A lane without log and ids: histories, clock and one model."""
 
@@ -78,13 +94,16 @@ class Driver:
         self.clock: ClockName = clock
         self.rating_of = rating_of
         self.history = History()
+        self.catalogue = CatalogueStore()
+        self.items = IdTable()
+        self.catalogue.add(list(FACTS.values()), self.items)
         self.learned = 0
         self.latest_ms = 0
 
     @property
     def histories(self) -> Histories:
         """What the model reads."""
-        return self.history.view
+        return self.history.view(self.catalogue.view)
 
     def moment(self, time_ms: int | None = None) -> Moment:
         """Return the moment of a question, or of an event at `time_ms`."""
@@ -98,20 +117,34 @@ class Driver:
 
     def predict(self, events: Sequence[Event]) -> Predictions:
         """Test, then learn, one block; returns all that was said of it."""
+        parts: list[Predictions] = []
+        while (done := sum(len(part.ranks) for part in parts)) < len(events):
+            parts.append(self._predict(events[done:]))
+        if not parts:
+            return Predictions.nothing(0)
+        return Predictions(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+    def _predict(self, events: Sequence[Event]) -> Predictions:
+        """Take events up to one that gives a rating anew."""
         user = np.array([event.user for event in events], np.int32)
         item = np.array([event.item for event in events], np.int32)
         time_ms = np.array([event.time_ms for event in events], np.int64)
-        flags, seen, items = self.history.advance(user, item, time_ms)
+        rating = np.array([self.rating_of(event) for event in events])
+        ids = np.array([str(row).encode() for row in item.tolist()], np.bytes_)
+        self.catalogue.follow(ids, self.items.rows(ids))
+        found = self.history.advance(user, item, time_ms, rating)
+        n = found.taken
+        events, user, item, time_ms, rating = events[:n], user[:n], item[:n], time_ms[:n], rating[:n]
         if self.clock == "event_count":
             tick = now = np.arange(self.learned, self.learned + len(events), dtype=np.int64)
         else:
             tick, now = time_ms, np.maximum.accumulate(np.maximum(time_ms, self.latest_ms))
         self.latest_ms = max(self.latest_ms, *(event.time_ms for event in events), 0)
         self.learned += len(events)
-        rating = np.array([self.rating_of(event) for event in events])
-        block = Interactions(user, item, rating, time_ms, tick, now, flags, seen, items)
-        out = Predictions.nothing(len(events))
-        self.model.test_then_learn(block, self.history.view, out)
+        block = Interactions(user, item, rating, time_ms, tick, now, *found[:-1])
+        out = Predictions.nothing(n)
+        self.model.test_then_learn(block, self.histories, out)
+        self.history.settle()
         return out
 
     def feed_in(self, events: Sequence[Event], cuts: Sequence[int]) -> NDArray[np.int32]:

@@ -5,29 +5,37 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from online_models.catalogue import CatalogueStore
 from online_models.history import History
 from online_models.interactions import NEW_ITEM, NEW_USER, REPEAT
 from tests.online_models.event_streams import in_rows, random_stream
 from tests.oracles.history_oracle import Event, HistoryOracle
 
+pytestmark = pytest.mark.oracle
+
 
 def advance(history: History, events: list[Event]) -> list[tuple[bool, bool, bool, int, int]]:
-    flags, seen, items = history.advance(
+    found = history.advance(
         np.array([event.user for event in events], np.int32),
         np.array([event.item for event in events], np.int32),
         np.array([event.time_ms for event in events], np.int64),
+        np.full(len(events), np.nan),
     )
+    assert found.taken == len(events)
     return [
         (bool(flag & REPEAT), bool(flag & NEW_ITEM), bool(flag & NEW_USER), had, known)
-        for flag, had, known in zip(flags.tolist(), seen.tolist(), items.tolist(), strict=True)
+        for flag, had, known in zip(
+            found.flags.tolist(), found.seen.tolist(), found.items.tolist(), strict=True
+        )
     ]
 
 
 def lists(history: History) -> dict[int, list[tuple[int, int]]]:
-    view = history.view
+    view = history.view(CatalogueStore().view)
     found = {}
     for user in range(history.users):
         part = slice(int(view.start[user]), int(view.start[user]) + int(view.length[user]))
@@ -96,9 +104,12 @@ def test_left_segments_are_used_again() -> None:
     advance(history, in_rows([(user, item, 0) for item in range(5) for user in range(100)]))
     before = history.state_bytes
     item_row = 5
-    flags, _, _ = history.advance(
-        np.arange(100, 200, dtype=np.int32), np.full(100, item_row, np.int32), np.zeros(100, np.int64)
+    found = history.advance(
+        np.arange(100, 200, dtype=np.int32),
+        np.full(100, item_row, np.int32),
+        np.zeros(100, np.int64),
+        np.full(100, np.nan),
     )
-    assert int((flags & NEW_USER > 0).sum()) == 100
-    assert history.state_bytes == before + 100 * 16  # no place more in the pool
+    assert int((found.flags & NEW_USER > 0).sum()) == 100
+    assert history.state_bytes == before + 100 * 24 + 12  # no place more in the pool
     assert {len(had) for had in lists(history).values()} == {1, 5}

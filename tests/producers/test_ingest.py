@@ -113,7 +113,7 @@ BAD = [
     (line(user=...), Reason.MISSING_FIELD, "`user`"),
     (line(event_time_ms="now"), Reason.WRONG_TYPE, "$.event_time_ms"),
     (line(kind="purchase"), Reason.UNKNOWN_KIND, "kind is 'purchase', expected one of"),
-    (line(kind="retract"), Reason.UNSUPPORTED_KIND, "kind is retract, expected one of"),
+    (line(kind="forget_user", user=""), Reason.ID_EMPTY, "user is b''"),
     (line(user=""), Reason.ID_EMPTY, "user is b''"),
     (line(item="x" * 257), Reason.ID_TOO_LONG, "item has 257 bytes, expected at most 256"),
     (line(user="a\tb"), Reason.ID_NOT_TEXT, "user is b'a\\tb'"),
