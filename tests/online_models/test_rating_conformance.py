@@ -30,6 +30,8 @@ def test_these_models_predict_ratings() -> None:
         "rating_mean",
         "rating_means",
         "river_biased_mf",
+        "rating_synapses",
+        "wisard",
     }
 
 
