@@ -45,7 +45,7 @@ def tuples(seed: int, nodes: int, width: int, bits: int) -> NDArray[np.int64]:
     return np.array(dealt, np.int64).reshape(-1)[: nodes * width].reshape(nodes, width)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def look_up(bits: NDArray[np.int64], mapping: NDArray[np.int64], addresses: NDArray[np.int64]) -> None:
     """Address of each node: its bits as a binary number, the first the highest. addresses: int64[nodes], filled."""
     for node in range(mapping.shape[0]):
@@ -61,7 +61,7 @@ def count_of(cell: np.uint8, label: int) -> int:
     return np.int64(cell >> 4) if label == LIKE else np.int64(cell & 15)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def trained(cell: np.uint8, label: int) -> np.uint8:
     """Return the cell after one more event with `label`."""
     counts = np.int64(cell)
@@ -70,13 +70,13 @@ def trained(cell: np.uint8, label: int) -> np.uint8:
     return np.uint8(counts + (16 if label == LIKE else 1))
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def untrained(cell: np.uint8, label: int) -> np.uint8:
     """Return the cell after one event with `label` less, if it still counts one."""
     return np.uint8(np.int64(cell) - (16 if label == LIKE else 1)) if count_of(cell, label) > 0 else cell
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def answers(cells: NDArray[np.uint8], addresses: NDArray[np.int64], label: int, bleaching: int) -> int:
     """How many nodes of a discriminator answer: their count at the address is above `bleaching`."""
     found = 0

@@ -53,7 +53,7 @@ def no_thermometers() -> Thermometers:
     return Thermometers(np.zeros(1, np.int64), np.zeros((1 + n, 2)), np.zeros(LEVELS - 1), np.zeros((n, _STEPS)))
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def see(
     thermometers: Thermometers,
     numbers: NDArray[np.float64],
@@ -83,7 +83,7 @@ def see(
     return level
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def _follow(
     middle: NDArray[np.float64], quantile: NDArray[np.float64], number: float, count: int, pace: float
 ) -> None:
@@ -101,7 +101,7 @@ def _follow(
         quantile[k] += step * ((k + 1.0) / (steps + 1.0) - below)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def adapt(thermometers: Thermometers, numbers: NDArray[np.float64]) -> None:
     """Move the quantiles towards one event's numbers; see `see`."""
     count = thermometers.count[0]

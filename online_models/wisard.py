@@ -136,7 +136,7 @@ class MentalImage(NamedTuple):
     events: tuple[int, int]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def _look(
     thermometers: Thermometers,
     mappings: tuple[NDArray[np.int64], NDArray[np.int64]],
@@ -157,7 +157,7 @@ def _look(
     return level
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def _judge(
     network: Network, cells: NDArray[np.uint8], rule: Rule, numbers: NDArray[np.float64], level: int, sight: Sight
 ) -> tuple[float, float]:
@@ -197,7 +197,7 @@ def _judge(
     return 1.0 / (1.0 + np.exp(-total)), min(max(numbers[most - 2] + error, 0.0), 4.0)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def _count(counts: NDArray[Any], label: int, limit: int) -> None:
     """Count one event in a cell of the community; a full one is halved first."""
     if counts[DISLIKE] + counts[LIKE] >= limit:
@@ -206,7 +206,7 @@ def _count(counts: NDArray[Any], label: int, limit: int) -> None:
     counts[label] += 1
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def _train(network: Network, user: int, rule: Rule, seen: tuple[int, int, float], sight: Sight) -> None:
     """seen: level, label, and the error of the expected rating."""
     level, label, error = seen
@@ -221,7 +221,7 @@ def _train(network: Network, user: int, rule: Rule, seen: tuple[int, int, float]
         network.own[user, node, address] = trained(network.own[user, node, address], label)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def _relabel(network: Network, user: int, before: int, label: int, sight: Sight) -> None:
     """Train a label in the place of another, at the addresses of now, where both discriminators look."""
     for node in range(len(sight.own)):
@@ -233,7 +233,7 @@ def _relabel(network: Network, user: int, before: int, label: int, sight: Sight)
         network.own[user, node, address] = trained(cell, label)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def _learn_readout(network: Network, rule: Rule, error: float, evidence: NDArray[np.float64]) -> None:
     weights, squares = network.readout[0], network.readout[1]
     for k in range(len(evidence)):
