@@ -100,21 +100,22 @@ class RatingState(NamedTuple):
 class Scratch(NamedTuple):
     """Room for one event. signals, step: float64[signals]; neuron: float64[NEURON].
 
-    past: float32[trace_length], residuals with their gains; columns: int64[trace_length], of the same items.
+    past: float32[trace_length], residuals with their gains; columns: uint64[trace_length], of the same items
+    (unsigned indices need no check for negative ones).
     """
 
     signals: NDArray[np.float64]
     step: NDArray[np.float64]
     neuron: NDArray[np.float64]
     past: NDArray[np.float32]
-    columns: NDArray[np.int64]
+    columns: NDArray[np.uint64]
 
 
 def room_for(trace_length: int) -> Scratch:
     """Make room for one event."""
     n = len(SIGNALS)
     return Scratch(
-        np.zeros(n), np.zeros(n), np.zeros(NEURON), np.zeros(trace_length, np.float32), np.zeros(trace_length, np.int64)
+        np.zeros(n), np.zeros(n), np.zeros(NEURON), np.zeros(trace_length, np.float32), np.zeros(trace_length, np.uint64)
     )
 
 
@@ -208,14 +209,16 @@ def resonance(
     who: user, item, and how many items the user has had; base: mean and the user's offset.
     """
     user, item, seen = who
-    end = histories.start[user] + seen
+    place = np.uint64(histories.start[user] + seen)
     row = state.synapse[item]
     total, fade = 0.0, 1.0
-    for k in range(min(seen, rule.trace_length)):
-        rating = histories.ratings[end - 1 - k]
-        other = histories.items[end - 1 - k]
-        residual = 0.0 if np.isnan(rating) else (to_units(rating, rule) - state.offset[other] - base) * fade
-        column = np.int64(state.slot[other])
+    for k in range(np.uint64(min(seen, rule.trace_length))):
+        place -= np.uint64(1)
+        rating = histories.ratings[place]
+        other = np.uint64(histories.items[place])
+        residual = (to_units(rating, rule) - state.offset[other] - base) * fade
+        residual = 0.0 if np.isnan(rating) else residual
+        column = np.uint64(state.slot[other])
         room.past[k] = residual
         room.columns[k] = column
         total += row[column] * residual

@@ -135,14 +135,15 @@ def _learn_synapses(
     state: RatingState, rule: Rule, histories: Histories, who: tuple[int, int, int], residual: float, room: Scratch
 ) -> None:
     user, item, seen = who
-    end = histories.start[user] + seen
-    row, column = state.synapse[item], np.int64(state.slot[item])
+    place = np.uint64(histories.start[user] + seen)
+    row, column = state.synapse[item], np.uint64(state.slot[item])
     push = np.float32(residual)
     length = min(seen, rule.trace_length)
-    for k in range(length):
+    for k in range(np.uint64(length)):
         row[room.columns[k]] += push * room.past[k]
-    for k in range(min(length, rule.reverse_length)):
-        state.synapse[histories.items[end - 1 - k], column] += push * room.past[k]
+    for k in range(np.uint64(min(length, rule.reverse_length))):
+        place -= np.uint64(1)
+        state.synapse[np.uint64(histories.items[place]), column] += push * room.past[k]
 
 
 @numba.njit(cache=True, inline="always")
