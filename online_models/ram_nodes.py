@@ -39,10 +39,9 @@ def tuples(seed: int, nodes: int, width: int, bits: int) -> NDArray[np.int64]:
     All bits are dealt out in random order, and again when they are used up, so that each is used equally often.
     """
     rounds = -(-nodes * width // bits)
-    dealt = [
-        sorted(range(bits), key=lambda bit, deal=deal: uniform(seed, deal, bit)) for deal in range(rounds)  # type: ignore[misc]
-    ]
-    return np.array(dealt, np.int64).reshape(-1)[: nodes * width].reshape(nodes, width)
+    chance = np.array([[uniform(seed, deal, bit) for bit in range(bits)] for deal in range(rounds)])
+    dealt = np.argsort(chance, axis=1, kind="stable").reshape(-1)
+    return dealt[: nodes * width].reshape(nodes, width)
 
 
 @numba.njit(cache=True, inline="always")
@@ -58,7 +57,7 @@ def look_up(bits: NDArray[np.int64], mapping: NDArray[np.int64], addresses: NDAr
 @numba.njit(cache=True, inline="always")
 def count_of(cell: np.uint8, label: int) -> int:
     """How often the cell was met with `label`: 0 to 15."""
-    return np.int64(cell >> 4) if label == LIKE else np.int64(cell & 15)
+    return int(cell >> 4) if label == LIKE else int(cell & 15)
 
 
 @numba.njit(cache=True, inline="always")

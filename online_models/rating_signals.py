@@ -115,7 +115,11 @@ def room_for(trace_length: int) -> Scratch:
     """Make room for one event."""
     n = len(SIGNALS)
     return Scratch(
-        np.zeros(n), np.zeros(n), np.zeros(NEURON), np.zeros(trace_length, np.float32), np.zeros(trace_length, np.uint64)
+        np.zeros(n),
+        np.zeros(n),
+        np.zeros(NEURON),
+        np.zeros(trace_length, np.float32),
+        np.zeros(trace_length, np.uint64),
     )
 
 
@@ -140,13 +144,14 @@ def share_of(state: RatingState) -> float:
 @numba.njit(cache=True, inline="always")
 def lowest_bit(mask: np.uint64) -> int:
     """Number of the lowest bit that is set in a mask of `GENRES` bits; at least one is."""
-    return _BIT_OF[(mask & (~mask + np.uint64(1))) % np.uint64(37)]
+    return int(_BIT_OF[(mask & (~mask + np.uint64(1))) % np.uint64(37)])
 
 
 @numba.njit(cache=True, inline="always")
 def genres_of(histories: Histories, item: int) -> np.uint64:
     """Genres of an item as the bits of a mask, those from `GENRES` on left out."""
-    return histories.catalogue.genres[histories.catalogue.entry[item]] & np.uint64((1 << GENRES) - 1)
+    mask: np.uint64 = histories.catalogue.genres[histories.catalogue.entry[item]]
+    return mask & np.uint64((1 << GENRES) - 1)
 
 
 @numba.njit(cache=True, inline="always")
@@ -202,7 +207,12 @@ def product(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
 
 @numba.njit(cache=True, inline="always")
 def resonance(
-    state: RatingState, rule: Rule, histories: Histories, who: tuple[int, int, int], base: float, room: Scratch
+    state: RatingState,
+    rule: Rule,
+    histories: Histories,
+    who: tuple[int, int, int],
+    base: float,
+    room: Scratch,
 ) -> float:
     """Sum of the synapses from the trace, and the trace itself into room.past and room.columns.
 
@@ -228,7 +238,12 @@ def resonance(
 
 @numba.njit(cache=True, inline="always")
 def sense(
-    state: RatingState, rule: Rule, histories: Histories, who: tuple[int, int, int], time_ms: int, room: Scratch
+    state: RatingState,
+    rule: Rule,
+    histories: Histories,
+    who: tuple[int, int, int],
+    time_ms: int,
+    room: Scratch,
 ) -> float:
     """Fill room.signals for one user and item, and the trace; return the neuron's sum of squares plus 1.
 

@@ -27,7 +27,11 @@ _FASTEST, _WARM_UP, _FADE, _SLOWEST = 4.0, 10.0, 0.7, 0.01
 _EXPECTED: Final = len(SIGNALS)  # column of the expected rating
 
 BITS: Final = (
-    *(f"{SIGNALS[signal]} above quantile {step + 1}/{_STEPS + 1}" for signal in _SEEN for step in range(_STEPS)),
+    *(
+        f"{SIGNALS[signal]} above quantile {step + 1}/{_STEPS + 1}"
+        for signal in _SEEN
+        for step in range(_STEPS)
+    ),
     *(f"genre {genre}" for genre in range(_GENRE_BITS)),
     "another language",
 )
@@ -37,11 +41,11 @@ _COLUMNS = np.array(_SEEN)
 class Thermometers(NamedTuple):
     """Learned quantiles.
 
-    count: int64[1], events. middle: float64[1 + numbers, 2], mean and mean distance from it, of the expected rating
+    events: int64[1]. middle: float64[1 + numbers, 2], mean and mean distance from it, of the expected rating
     and of each number. level: float64[LEVELS - 1], quantiles of the expected rating; quantile: float64[numbers, steps].
     """
 
-    count: NDArray[np.int64]
+    events: NDArray[np.int64]
     middle: NDArray[np.float64]
     level: NDArray[np.float64]
     quantile: NDArray[np.float64]
@@ -50,7 +54,9 @@ class Thermometers(NamedTuple):
 def no_thermometers() -> Thermometers:
     """Thermometers that have seen nothing."""
     n = len(_SEEN)
-    return Thermometers(np.zeros(1, np.int64), np.zeros((1 + n, 2)), np.zeros(LEVELS - 1), np.zeros((n, _STEPS)))
+    return Thermometers(
+        np.zeros(1, np.int64), np.zeros((1 + n, 2)), np.zeros(LEVELS - 1), np.zeros((n, _STEPS))
+    )
 
 
 @numba.njit(cache=True, inline="always")
@@ -66,7 +72,7 @@ def see(
     numbers: float64[signals + 2], a row of `RatingSynapses.read`. genres: mask of the catalogue; language: its number.
     Before the first event no bit of a thermometer is on.
     """
-    cold = thermometers.count[0] == 0
+    cold = thermometers.events[0] == 0
     level = 0
     for k in range(len(thermometers.level)):
         level += 1 if numbers[_EXPECTED] > thermometers.level[k] and not cold else 0
@@ -104,11 +110,15 @@ def _follow(
 @numba.njit(cache=True, inline="always")
 def adapt(thermometers: Thermometers, numbers: NDArray[np.float64]) -> None:
     """Move the quantiles towards one event's numbers; see `see`."""
-    count = thermometers.count[0]
+    count = thermometers.events[0]
     pace = max(_FASTEST / (count + _WARM_UP) ** _FADE, _SLOWEST)
     _follow(thermometers.middle[0], thermometers.level, numbers[_EXPECTED], count, pace)
     for column in range(len(_COLUMNS)):
         _follow(
-            thermometers.middle[column + 1], thermometers.quantile[column], numbers[_COLUMNS[column]], count, pace
+            thermometers.middle[column + 1],
+            thermometers.quantile[column],
+            numbers[_COLUMNS[column]],
+            count,
+            pace,
         )
-    thermometers.count[0] = count + 1
+    thermometers.events[0] = count + 1

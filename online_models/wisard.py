@@ -23,31 +23,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from online_models.ids import grown
-from online_models.interactions import REPEAT, Histories, Interactions, Moment, Predictions
+from online_models.interactions import Histories, Interactions, Moment, Predictions
 from online_models.model import Axes, Model, ModelConfig, Situation
-from online_models.ram_nodes import (
-    DISLIKE,
-    LIKE,
-    Verdict,
-    count_of,
-    decide,
-    image,
-    look_up,
-    trained,
-    tuples,
-    untrained,
-)
-from online_models.rating_signals import LIKE_FROM
+from online_models.ram_nodes import DISLIKE, LIKE, Verdict, decide, image, tuples
 from online_models.rating_synapses import RatingSynapses, RatingSynapsesConfig
-from online_models.retina import BITS, LEVELS, Thermometers, adapt, no_thermometers, see
+from online_models.retina import BITS, LEVELS, Thermometers, no_thermometers
+from online_models.wisard_kernels import (
+    COARSE,
+    EVIDENCE,
+    Network,
+    Rule,
+    Sight,
+    judge_all,
+    judge_then_learn,
+    look,
+)
 
-_COARSE: Final = 8  # levels in a finer node's address
-_EVIDENCE: Final = 6
 # Where the readout starts: about where it is after the first 30 % of MovieLens 100K.
 _FIRST_WEIGHTS: Final = (0.0, 0.4, 0.3, 0.6, 0.7, 0.3)
 _FIRST_SQUARES: Final = 10.0
@@ -88,41 +83,6 @@ class WisardConfig(ModelConfig):
                 raise ValueError(f"{name} is {getattr(self, name)!r}, expected 1 to 12")
 
 
-class Rule(NamedTuple):
-    """`WisardConfig` for the kernels. least, unit: of the rating scale; like_from in units."""
-
-    own_shrinkage: float
-    crowd_shrinkage: float
-    crowd_limit: int
-    readout_rate: float
-    least: float
-    unit: float
-
-
-class Network(NamedTuple):
-    """The arrays of `wisard`, without those of `rating_synapses`.
-
-    own: uint8[users, nodes, 2^width], see `ram_nodes`. crowd: int32[nodes, 2^width, 2], dislikes and likes.
-    finer: float64[finer_nodes, 8 * 2^finer_width, 3], dislikes, likes, and sum of errors of the expected rating.
-    level: int32[LEVELS, 2], dislikes and likes. readout: float64[2, 6], weights and sums of squared gradients.
-    """
-
-    own: NDArray[np.uint8]
-    crowd: NDArray[np.int32]
-    finer: NDArray[np.float64]
-    level: NDArray[np.int32]
-    readout: NDArray[np.float64]
-
-
-class Sight(NamedTuple):
-    """Room for one event. bits: int64[bits]. own, finer: int64[nodes], addresses. evidence: float64[6]."""
-
-    bits: NDArray[np.int64]
-    own: NDArray[np.int64]
-    finer: NDArray[np.int64]
-    evidence: NDArray[np.float64]
-
-
 class MentalImage(NamedTuple):
     """Of a user: how often each bit of the retina was on among likes and among dislikes.
 
@@ -134,164 +94,6 @@ class MentalImage(NamedTuple):
     dislike: NDArray[np.float64]
     like: NDArray[np.float64]
     events: tuple[int, int]
-
-
-@numba.njit(cache=True, inline="always")
-def _look(
-    thermometers: Thermometers,
-    mappings: tuple[NDArray[np.int64], NDArray[np.int64]],
-    numbers: NDArray[np.float64],
-    histories: Histories,
-    item: int,
-    sight: Sight,
-) -> int:
-    """Fill bits and addresses; return the level of the expected rating."""
-    entry = histories.catalogue.entry[item]
-    genres, language = histories.catalogue.genres[entry], histories.catalogue.language[entry]
-    level = see(thermometers, numbers, genres, language, sight.bits)
-    look_up(sight.bits, mappings[0], sight.own)
-    look_up(sight.bits, mappings[1], sight.finer)
-    coarse = level * _COARSE // LEVELS
-    for node in range(len(sight.finer)):
-        sight.finer[node] = sight.finer[node] * _COARSE + coarse
-    return level
-
-
-@numba.njit(cache=True, inline="always")
-def _judge(
-    network: Network, cells: NDArray[np.uint8], rule: Rule, numbers: NDArray[np.float64], level: int, sight: Sight
-) -> tuple[float, float]:
-    """Fill the evidence; return the probability of a like, and the expected rating in units.
-
-    cells: uint8[nodes, 2^width] of the user.
-    """
-    most = len(numbers)
-    prior = (network.level[level, LIKE] + 1.0) / (network.level[level, 0] + network.level[level, 1] + 2.0)
-    crowd, error = 0.0, 0.0
-    for node in range(len(sight.finer)):
-        cell = network.finer[node, sight.finer[node]]
-        met = cell[DISLIKE] + cell[LIKE] + rule.crowd_shrinkage
-        crowd += (cell[LIKE] + rule.crowd_shrinkage * prior) / met
-        error += cell[2] / met
-    crowd = crowd / len(sight.finer) - prior
-    error /= len(sight.finer)
-    own = 0.0
-    for node in range(len(sight.own)):
-        of_all = network.crowd[node, sight.own[node]]
-        met = of_all[DISLIKE] + of_all[LIKE] + rule.crowd_shrinkage
-        share = (of_all[LIKE] + rule.crowd_shrinkage * prior) / met
-        cell = cells[node, sight.own[node]]
-        likes, dislikes = count_of(cell, LIKE), count_of(cell, DISLIKE)
-        own += (likes + rule.own_shrinkage * share) / (likes + dislikes + rule.own_shrinkage) - share
-    own /= len(sight.own)
-    evidence = sight.evidence
-    evidence[0] = 1.0
-    evidence[1] = np.log(prior / (1.0 - prior))
-    evidence[2] = 4.0 * crowd
-    evidence[3] = 4.0 * own
-    evidence[4] = numbers[most - 2] - 2.5
-    evidence[5] = 4.0 * (numbers[most - 1] - 0.5)
-    total = 0.0
-    for k in range(len(evidence)):
-        total += network.readout[0, k] * evidence[k]
-    return 1.0 / (1.0 + np.exp(-total)), min(max(numbers[most - 2] + error, 0.0), 4.0)
-
-
-@numba.njit(cache=True, inline="always")
-def _count(counts: NDArray[Any], label: int, limit: int) -> None:
-    """Count one event in a cell of the community; a full one is halved first."""
-    if counts[DISLIKE] + counts[LIKE] >= limit:
-        for k in range(len(counts)):
-            counts[k] = counts[k] / 2
-    counts[label] += 1
-
-
-@numba.njit(cache=True, inline="always")
-def _train(network: Network, user: int, rule: Rule, seen: tuple[int, int, float], sight: Sight) -> None:
-    """seen: level, label, and the error of the expected rating."""
-    level, label, error = seen
-    _count(network.level[level], label, rule.crowd_limit)
-    for node in range(len(sight.finer)):
-        cell = network.finer[node, sight.finer[node]]
-        _count(cell, label, rule.crowd_limit)
-        cell[2] += error
-    for node in range(len(sight.own)):
-        address = sight.own[node]
-        _count(network.crowd[node, address], label, rule.crowd_limit)
-        network.own[user, node, address] = trained(network.own[user, node, address], label)
-
-
-@numba.njit(cache=True, inline="always")
-def _relabel(network: Network, user: int, before: int, label: int, sight: Sight) -> None:
-    """Train a label in the place of another, at the addresses of now, where both discriminators look."""
-    for node in range(len(sight.own)):
-        address = sight.own[node]
-        of_all = network.crowd[node, address]
-        of_all[before] = max(of_all[before] - 1, 0)
-        of_all[label] += 1
-        cell = untrained(network.own[user, node, address], before)
-        network.own[user, node, address] = trained(cell, label)
-
-
-@numba.njit(cache=True, inline="always")
-def _learn_readout(network: Network, rule: Rule, error: float, evidence: NDArray[np.float64]) -> None:
-    weights, squares = network.readout[0], network.readout[1]
-    for k in range(len(evidence)):
-        gradient = error * evidence[k]
-        squares[k] += gradient * gradient
-        weights[k] += rule.readout_rate * gradient / np.sqrt(squares[k])
-
-
-@numba.njit(cache=True)
-def _test_then_learn(
-    events: Interactions,
-    histories: Histories,
-    numbers: NDArray[np.float64],
-    network: Network,
-    look: tuple[Thermometers, tuple[NDArray[np.int64], NDArray[np.int64]]],
-    rule: Rule,
-    sight: Sight,
-    out: Predictions,
-) -> None:
-    """numbers: float64[n, signals + 2], what `RatingSynapses.read` read. look: thermometers, mappings."""
-    thermometers, mappings = look
-    for i in range(len(events.user)):
-        if np.isnan(events.rating[i]):
-            continue
-        user, row = events.user[i], numbers[i]
-        rating = (events.rating[i] - rule.least) * rule.unit
-        label = LIKE if rating >= LIKE_FROM else DISLIKE
-        level = _look(thermometers, mappings, row, histories, events.item[i], sight)
-        if events.flags[i] & REPEAT:
-            previous = (events.previous[i] - rule.least) * rule.unit
-            if not np.isnan(previous):
-                before = LIKE if previous >= LIKE_FROM else DISLIKE
-                if before != label:
-                    _relabel(network, user, before, label, sight)
-            continue
-        like, expected = _judge(network, network.own[user], rule, row, level, sight)
-        out.likes[i] = like
-        out.ratings[i] = rule.least + expected / rule.unit
-        _learn_readout(network, rule, label - like, sight.evidence)
-        _train(network, user, rule, (level, label, rating - row[len(row) - 2]), sight)
-        adapt(thermometers, row)
-
-
-@numba.njit(cache=True)
-def _judge_all(
-    histories: Histories,
-    numbers: NDArray[np.float64],
-    network: Network,
-    cells: NDArray[np.uint8],
-    look: tuple[Thermometers, tuple[NDArray[np.int64], NDArray[np.int64]]],
-    rule: Rule,
-    sight: Sight,
-    out: NDArray[np.float64],
-) -> None:
-    """out: float64[items, 2], probability of a like and expected rating in units."""
-    for item in range(len(out)):
-        level = _look(look[0], look[1], numbers[item], histories, item, sight)
-        out[item, 0], out[item, 1] = _judge(network, cells, rule, numbers[item], level, sight)
 
 
 class Wisard(Model):
@@ -337,15 +139,15 @@ class Wisard(Model):
             np.zeros(len(BITS), np.int64),
             np.zeros(settings.nodes, np.int64),
             np.zeros(settings.finer_nodes, np.int64),
-            np.zeros(_EVIDENCE),
+            np.zeros(EVIDENCE),
         )
         self._thermometers = no_thermometers()
         self._network = Network(
             own=np.zeros((0, settings.nodes, 1 << settings.width), np.uint8),
             crowd=np.zeros((settings.nodes, 1 << settings.width, 2), np.int32),
-            finer=np.zeros((settings.finer_nodes, _COARSE << settings.finer_width, 3)),
+            finer=np.zeros((settings.finer_nodes, COARSE << settings.finer_width, 3)),
             level=np.zeros((LEVELS, 2), np.int32),
-            readout=np.stack([np.array(_FIRST_WEIGHTS), np.full(_EVIDENCE, _FIRST_SQUARES)]),
+            readout=np.stack([np.array(_FIRST_WEIGHTS), np.full(EVIDENCE, _FIRST_SQUARES)]),
         )
         self._users = 0
 
@@ -356,21 +158,23 @@ class Wisard(Model):
         numbers = self._ratings.read(events, histories)
         self._users = max(self._users, int(events.user.max()) + 1)
         self._network = self._network._replace(own=grown(self._network.own, self._users))
-        look = (self._thermometers, self._mappings)
-        _test_then_learn(events, histories, numbers, self._network, look, self._rule, self._sight, out)
+        eyes = (self._thermometers, self._mappings)
+        judge_then_learn(events, histories, numbers, self._network, eyes, self._rule, self._sight, out)
 
     def _all(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
         numbers = self._ratings.read_all(user, histories, moment)
         out = np.zeros((moment.items, 2))
-        look = (self._thermometers, self._mappings)
-        _judge_all(histories, numbers, self._network, self._cells(user), look, self._rule, self._sight, out)
+        eyes = (self._thermometers, self._mappings)
+        judge_all(histories, numbers, self._network, self._cells(user), eyes, self._rule, self._sight, out)
         return out
 
     def _cells(self, user: int) -> NDArray[np.uint8]:
         """Cells of a user, of one who has met nothing for an unknown one."""
         if 0 <= user < self._users:
-            return self._network.own[user]
-        return np.zeros(self._network.own.shape[1:], np.uint8)
+            cells: NDArray[np.uint8] = self._network.own[user]
+            return cells
+        nothing: NDArray[np.uint8] = np.zeros(self._network.own.shape[1:], np.uint8)
+        return nothing
 
     def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
         """See `Model.scores`: the expected rating."""
@@ -385,7 +189,7 @@ class Wisard(Model):
         if not 0 <= item < moment.items:
             raise IndexError(f"item is row {item}, expected 0 to {moment.items - 1}")
         numbers = self._ratings.read_all(user, histories, moment)[item]
-        _look(self._thermometers, self._mappings, numbers, histories, item, self._sight)
+        look(self._thermometers, self._mappings, numbers, histories, item, self._sight)
         return decide(self._cells(user), self._sight.own)
 
     def mental_image(self, user: int) -> MentalImage:
@@ -400,7 +204,11 @@ class Wisard(Model):
         network = self._network._asdict()
         network["own"] = self._network.own[: self._users]
         inside = {_INSIDE + name: array for name, array in self._ratings.arrays().items()}
-        return {**inside, **network, **{f"seen_{name}": a for name, a in self._thermometers._asdict().items()}}
+        return {
+            **inside,
+            **network,
+            **{f"seen_{name}": a for name, a in self._thermometers._asdict().items()},
+        }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """See `Model.restore`."""

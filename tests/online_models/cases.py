@@ -38,7 +38,9 @@ SMALL: dict[str, Callable[[], ModelConfig]] = {
         half_life_s=240,
     ),
     "rating_synapses": lambda: RatingSynapsesConfig(trace_length=5, reverse_length=3, row_synapses=8),
-    "wisard": lambda: WisardConfig(nodes=6, width=3, finer_nodes=4, crowd_limit=20, trace_length=5, row_synapses=8),
+    "wisard": lambda: WisardConfig(
+        nodes=6, width=3, finer_nodes=4, crowd_limit=20, trace_length=5, row_synapses=8
+    ),
     "isgd_negatives": lambda: ISGDNegativesConfig(factors=3, negatives=2),
 }
 STREAM = random_stream(11, 300, users=25, items=40, late=0.1)

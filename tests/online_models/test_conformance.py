@@ -53,7 +53,13 @@ KNOWS_USERS = {
     "rating_synapses": "offsets, preferences and taste of each user",
     "wisard": "discriminators of each user",
 }
-DRAWS = {"river_biased_mf", "isgd", "isgd_negatives", "rating_synapses", "wisard"}  # at random, from the run's seed
+DRAWS = {
+    "river_biased_mf",
+    "isgd",
+    "isgd_negatives",
+    "rating_synapses",
+    "wisard",
+}  # at random, from the run's seed
 
 
 @pytest.fixture(params=cases(), ids="-".join)
