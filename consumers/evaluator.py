@@ -9,28 +9,23 @@ first retained offset: that recomputes a run's figures from its topic.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 import msgspec
-from numpy.typing import NDArray
 
 from consumers.checkpoint import CheckpointStore
 from consumers.failpoints import failpoint
+from consumers.lane_measures import LaneMeasures, MeasuresConfig
+from consumers.measured import live_measures
 from consumers.metrics import EvaluatorMetrics
-from consumers.predictions import (
-    NEW_ITEM,
-    NEW_USER,
-    REPEAT,
-    LaneSummary,
-    PredictionBlock,
-    decode_prediction,
-)
+from consumers.predictions import LaneSummary, PredictionBlock, decode_prediction
 from consumers.result import RunInfo, build_result, evaluator_digest
 from evaluation.figures import Figures, curves_of, figures_of
-from evaluation.prequential import PrequentialConfig, PrequentialRanking, describe_config
-from evaluation.rating import PrequentialRating
+from evaluation.named_arrays import under
+from evaluation.prequential import PrequentialConfig
+from evaluation.significance import SignificanceConfig
 from eventlog.errors import CheckpointMismatchError, PredictionsError
 from eventlog.log import Log, RecordBatch
 
@@ -60,14 +55,15 @@ class Evaluator:
         *,
         lanes: Collection[int] = (0,),
         config: PrequentialConfig | None = None,
+        significance: SignificanceConfig | None = None,
         store: CheckpointStore | None = None,
         policy: CheckpointPolicy = CheckpointPolicy(),  # noqa: B008 (immutable)
         metrics: EvaluatorMetrics | None = None,
     ) -> None:
         self.topic = topic
         self.config = config or PrequentialConfig()
-        self.lanes: dict[int, PrequentialRanking] = {}
-        self.ratings: dict[int, PrequentialRating] = {}  # the same lanes, for models that predict ratings
+        self._measures = MeasuresConfig(self.config, significance or SignificanceConfig())
+        self.lanes: dict[int, LaneMeasures] = {}
         self.summaries: dict[int, LaneSummary] = {}
         self._expected = frozenset(lanes)
         self._store = store
@@ -94,7 +90,9 @@ class Evaluator:
     @property
     def total_events(self) -> int | None:
         """Events that the source announced, over all lanes; None for an open stream."""
-        announced = [s.total_events for s in self.lanes.values() if s.total_events is not None]
+        announced = [
+            of.total_events for lane in self.lanes.values() if (of := lane.ranking).total_events is not None
+        ]
         return max(announced, default=None)
 
     @property
@@ -127,15 +125,15 @@ class Evaluator:
 
     def figures(self) -> dict[str, dict[str, Figures | None]]:
         """Return {model: {span: {measure: value}}} of now, {} before the first event (`evaluation.figures`)."""
-        return figures_of(self._states()) if self.lanes else {}
+        return figures_of([lane.ranking for lane in self._states()]) if self.lanes else {}
 
     def curves(self) -> dict[str, Any]:
         """Return the curves so far (`evaluation.figures.curves_of`). Needs an event."""
-        return curves_of(self._states())
+        return curves_of([lane.ranking for lane in self._states()])
 
     def digest(self) -> str:
         """Sha256 of the evaluation of all lanes."""
-        return evaluator_digest(self.lanes, self.ratings)
+        return evaluator_digest(self.lanes)
 
     def result(self, run: RunInfo) -> dict[str, Any]:
         """Return the content of result.json. Raises `PredictionsError` before the expected lanes have ended."""
@@ -145,14 +143,15 @@ class Evaluator:
                 f"{self.topic}: lanes {missing} have not ended, expected a summary of each; evaluate again when "
                 "the learner has finished"
             )
-        return build_result(run, self.lanes, self.ratings, self.summaries)
+        return build_result(run, self.lanes, self.summaries)
 
     def publish(self, newest_ms: int | None = None) -> None:
         """Publish the figures of now; newest_ms: when the log took what was evaluated last, None for no lag."""
         if self._metrics is None:
             return
         lag_s = 0.0 if newest_ms is None else max(0.0, time.time() - newest_ms / 1000)
-        self._metrics.publish(self.events, self.figures(), lag_s)
+        measured = live_measures(self._states()) if self.lanes else {}
+        self._metrics.publish(self.events, self.figures(), lag_s, measured)
         self._published_at_s = time.monotonic()
 
     def checkpoint(self) -> None:
@@ -163,17 +162,12 @@ class Evaluator:
             f"lane{lane}.{name}": array
             for lane, state in self.lanes.items()
             for name, array in state.arrays().items()
-        } | {
-            f"rating{lane}.{name}": array
-            for lane, rating in self.ratings.items()
-            for name, array in rating.arrays().items()
         }
         meta = {
             "topic": self.topic,
-            "config": describe_config(self.config),
+            "config": self._measures.describe(),
             "offsets": {str(partition): offset for partition, offset in self._offsets.items()},
             "lanes": {str(lane): state.meta() for lane, state in self.lanes.items()},
-            "rating_models": {str(lane): list(rating.models) for lane, rating in self.ratings.items()},
             "summaries": {
                 str(lane): msgspec.to_builtins(summary) for lane, summary in self.summaries.items()
             },
@@ -198,7 +192,7 @@ class Evaluator:
     ) -> None:
         self.close()
 
-    def _states(self) -> list[PrequentialRanking]:
+    def _states(self) -> list[LaneMeasures]:
         return [state for _, state in sorted(self.lanes.items())]
 
     def _checkpoint_due(self) -> bool:
@@ -214,7 +208,7 @@ class Evaluator:
         found = self._store.load() if self._store is not None else None
         if found is None:
             return
-        expected = {"topic": self.topic, "config": describe_config(self.config)}
+        expected = {"topic": self.topic, "config": self._measures.describe()}
         for name, value in expected.items():
             if found.meta.get(name) != value:
                 raise CheckpointMismatchError(
@@ -229,9 +223,8 @@ class Evaluator:
             )
         for lane, meta in found.meta["lanes"].items():
             try:
-                self.lanes[int(lane)] = PrequentialRanking.restore(_under(f"lane{lane}.", found.arrays), meta)
-                self.ratings[int(lane)] = PrequentialRating.restore(
-                    found.meta["rating_models"][lane], _under(f"rating{lane}.", found.arrays)
+                self.lanes[int(lane)] = LaneMeasures.restore(
+                    self._measures, under(f"lane{lane}.", found.arrays), meta
                 )
             except ValueError as error:
                 raise CheckpointMismatchError(f"lane {lane} of the evaluator: {error}") from error
@@ -264,9 +257,10 @@ class Evaluator:
             said = summary.models.items()
             state = self._new_lane(
                 summary.lane,
+                where,
                 [name for name, model in said if model.ranks],
                 [name for name, model in said if model.rates],
-                where,
+                [name for name, model in said if model.likes],
             )
         if summary.events != state.events:
             raise PredictionsError(
@@ -278,7 +272,7 @@ class Evaluator:
     def _take_block(self, block: PredictionBlock, where: str) -> None:
         state = self.lanes.get(block.lane)
         if state is None:
-            state = self._new_lane(block.lane, block.ranks, block.predicted, where)
+            state = self._new_lane(block.lane, where, block.ranks, block.predicted, block.liked, block.cold)
         known = state.events - block.first_seq
         if known < 0:
             raise PredictionsError(
@@ -292,38 +286,24 @@ class Evaluator:
         # A lane that goes on has not ended: it will say so again.
         self.summaries.pop(block.lane, None)
         try:
-            if len(block.rating) != len(block.flags):
-                raise ValueError(f"rating has {len(block.rating)} values, expected {len(block.flags)}")
-            state.update(
-                block.ranks,
-                repeat=(block.flags & REPEAT) != 0,
-                new_item=(block.flags & NEW_ITEM) != 0,
-                new_user=(block.flags & NEW_USER) != 0,
-                total_events=block.total_events,
-            )
-            last_70_from = state.last_70_from
-            self.ratings[block.lane].update(
-                block.rating,
-                block.predicted,
-                block.scale,
-                None if last_70_from is None else max(0, last_70_from - block.first_seq),
-            )
+            state.update(block)
         except ValueError as error:
             raise PredictionsError(f"{where}: lane {block.lane}: {error}") from error
 
     def _new_lane(
-        self, lane: int, ranking: Collection[str], rating: Collection[str], where: str
-    ) -> PrequentialRanking:
-        state, rated = PrequentialRanking(ranking, self.config), PrequentialRating(rating)
-        said = [*state.models, *rated.models]
-        for known, other in self.lanes.items():
-            expected = [*other.models, *self.ratings[known].models]
-            if expected != said:
-                raise PredictionsError(f"{where}: lane {lane} has models {said}, expected {expected}")
+        self,
+        lane: int,
+        where: str,
+        ranking: Collection[str],
+        rating: Collection[str],
+        liking: Collection[str],
+        cold: Collection[str] = (),
+    ) -> LaneMeasures:
+        state = LaneMeasures(self._measures, ranking, rating, liking, cold)
+        for other in self.lanes.values():
+            if other.models != state.models:
+                raise PredictionsError(
+                    f"{where}: lane {lane} has models {state.models}, expected {other.models}"
+                )
         self.lanes[lane] = state
-        self.ratings[lane] = rated
         return state
-
-
-def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from consumers.lane_block import Said, Whole, join_said
 from consumers.lane_rows import LaneRows, under
-from consumers.predictions import REPEAT, LaneSummary, ModelSummary, PredictionBlock
+from consumers.predictions import REPEAT, LaneSummary, ModelSummary, PredictionBlock, TopItems
 from consumers.sequences import Sequences
+from evaluation.top_lists import LIST_LENGTH
 from eventlog.deadletter import DeadLetter
 from eventlog.errors import CheckpointMismatchError, SettingsError
 from eventlog.events import EventBatch, Kind
@@ -30,16 +32,6 @@ from online_models.registry import MODELS
 Arrays = dict[str, NDArray[Any]]
 
 EVICTION_EVERY = 4096  # events between looks at what there is too much of
-TOP = 20  # items of a noted list
-
-
-class _Said(NamedTuple):
-    """What was said of one section of a block. user_hash: uint64[n]. top: {model: int32[k] rows}, or None."""
-
-    interactions: Interactions
-    predictions: dict[str, Predictions]
-    user_hash: NDArray[np.uint64]
-    top: dict[str, NDArray[np.int32]] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +127,18 @@ class Lane:
             at += len(said[-1].interactions.user)
         if not said:
             return None
-        return self._block(
-            events if not corrects.any() else events.take(~corrects), first_seq, said, total_events
+        return join_said(
+            said,
+            events if not corrects.any() else events.take(~corrects),
+            self.models,
+            Whole(self.number, first_seq, total_events, self.config.scale, self.config.top_every),
         )
 
     def _to_edge(self, every: int) -> int:
         """Events until the next multiple of `every`; places that the sequence alone fixes."""
         return every - self.learned % every if every else EVICTION_EVERY
 
-    def _learn(self, events: EventBatch) -> _Said:
+    def _learn(self, events: EventBatch) -> Said:
         """Test, then learn, the first events of a section; says of how many by the length of its columns."""
         user, item = self.rows.rows(events)
         top = (
@@ -165,17 +160,17 @@ class Lane:
         self.learned += n
         self._timed_events += n
         self.repeats += int(np.count_nonzero(interactions.flags & REPEAT))
-        return _Said(interactions, predictions, self.rows.users.hashes(user[:n]), top)
+        return Said(interactions, predictions, self.rows.users.hashes(user[:n]).astype(np.uint32), top)
 
-    def _top(self, events: EventBatch, user: int) -> dict[str, NDArray[np.int32]]:
-        """The best items for the user of the first event, before it is tested: {model: int32[k]}."""
+    def _top(self, events: EventBatch, user: int) -> dict[str, TopItems]:
+        """The best items for the user of the first event, before it is tested, by ranking model."""
         rows = self.rows
         latest = max(self.clock_time_ms, int(events.event_time_ms[0]))
         now = self.learned if self.config.clock == "event_count" else latest
         moment = Moment(now, int(events.event_time_ms[0]), rows.history.items)
         known = user if user < rows.history.users else -1
         return {
-            name: model.recommend(known, TOP, rows.histories, moment).items
+            name: rows.describe(model.recommend(known, LIST_LENGTH, rows.histories, moment).items)
             for name, model in self.models.items()
             if model.ranks
         }
@@ -201,36 +196,6 @@ class Lane:
             histories = self.rows.histories
             for model in self.models.values():
                 model.keep(*kept, histories)
-
-    def _block(
-        self, events: EventBatch, first_seq: int, said: Sequence[_Said], total_events: int | None
-    ) -> PredictionBlock:
-        """Put what was said of consecutive sections into one block."""
-
-        def joined(columns: Iterable[NDArray[Any]]) -> NDArray[Any]:
-            return np.concatenate(list(columns)) if len(said) > 1 else next(iter(columns))
-
-        def of_models(column: str, able: Callable[[Model], bool]) -> dict[str, NDArray[Any]]:
-            return {
-                name: joined(getattr(one.predictions[name], column) for one in said)
-                for name, model in self.models.items()
-                if able(model)
-            }
-
-        return PredictionBlock(
-            lane=self.number,
-            first_seq=first_seq,
-            total_events=total_events,
-            sources=events.sources,
-            source_index=events.source_index,
-            source_seq=events.source_seq,
-            event_time_ms=events.event_time_ms,
-            flags=joined(one.interactions.flags for one in said),
-            ranks=of_models("ranks", lambda model: model.ranks),
-            rating=joined(one.interactions.rating for one in said),
-            scale=self.config.scale,
-            predicted=of_models("ratings", lambda model: model.rates),
-        )
 
     def count_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Take dead letters into the accounting, by reason."""
@@ -282,6 +247,7 @@ class Lane:
                 seconds=self.kernel_seconds[name],
                 ranks=model.ranks,
                 rates=model.rates,
+                likes=model.likes,
                 config=msgspec.to_builtins(model.config),
             )
             for name, model in self.models.items()

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.top_lists import LIST_LENGTH, PADDING, TopItems
 from eventlog.events import EventBatch
 from online_models.catalogue import CatalogueStore
 from online_models.history import History
@@ -110,6 +111,19 @@ class LaneRows:
         self.items.keep(kept.items)
         self.catalogue.keep(kept.items)
         return kept
+
+    def describe(self, items: NDArray[np.int32]) -> TopItems:
+        """What the evaluator is told of a list of at most `LIST_LENGTH` items: no rows, which evictions change."""
+        found = TopItems(
+            np.zeros(LIST_LENGTH, np.uint64),
+            np.full(LIST_LENGTH, PADDING, np.int32),
+            np.zeros(LIST_LENGTH, np.uint64),
+        )
+        catalogue = self.catalogue.view
+        found.items[: len(items)] = self.items.hashes(items)
+        found.item_seen[: len(items)] = self.history.had_by(items)
+        found.genres[: len(items)] = catalogue.genres[catalogue.entry[items]]
+        return found
 
     def digest(self) -> str:
         """sha256 of ids, histories and catalogue."""

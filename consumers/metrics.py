@@ -160,11 +160,13 @@ class EvaluatorMetrics:
         events: int,
         figures: Mapping[str, Mapping[str, Mapping[str, float] | None]],
         lag_s: float,
+        measured: Mapping[str, Mapping[tuple[str, ...], float]] | None = None,
     ) -> None:
         """Replace everything published before, at once.
 
         events: evaluated so far. figures: {model: {span: {measure: value}}}; a span without figures is left out.
-        lag_s: seconds between the log's taking the newest predictions and now.
+        lag_s: seconds between the log's taking the newest predictions and now. measured: other metrics of the table,
+        {name: {label values: value}}.
         """
         values: Values = {
             "engram_prequential_events_total": _one(events),
@@ -176,7 +178,7 @@ class EvaluatorMetrics:
                     name, _, cutoff = measure.partition("@")
                     by_labels = values.setdefault(f"engram_prequential_{name}_ratio", {})
                     by_labels[model, cutoff, span] = value
-        self._snapshot.replace(values)
+        self._snapshot.replace(values | {name: dict(of) for name, of in (measured or {}).items()})
 
 
 def _one(value: float | None) -> dict[tuple[str, ...], float]:

@@ -46,6 +46,7 @@ class Metric(NamedTuple):
 _COUNTER, _GAUGE, _HISTOGRAM = MetricType.COUNTER, MetricType.GAUGE, MetricType.HISTOGRAM
 _LEARNER, _EVALUATOR = Process.LEARNER, Process.EVALUATOR
 _FIGURE_LABELS = ("model", "k", "span")
+_PAIR_LABELS = ("model", "baseline")
 _MILLISECONDS_TO_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 METRICS: Final = (
@@ -162,6 +163,69 @@ METRICS: Final = (
         "MRR@k of test-then-train ranking over a span of events.", "Quality of each model.",
     ),
     Metric(
+        _EVALUATOR, "engram_prequential_precision_ratio", _GAUGE, "ratio", _FIGURE_LABELS,
+        "Precision@k of test-then-train ranking over a span of events: Recall@k / k.", "Quality of each model.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_hr_ratio", _GAUGE, "ratio", _FIGURE_LABELS,
+        "HR@k, the hit rate, of test-then-train ranking over a span of events: Recall@k.", "Quality of each model.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_slice_recall_ratio", _GAUGE, "ratio", ("model", "slice"),
+        "Recall@10 over all events of users of an age, or of items of a popularity band.",
+        "Whom and what a model serves badly.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_cold_recall_ratio", _GAUGE, "ratio", ("model", "span"),
+        "Recall@10 of items never seen before among all items of the catalogue, where a model ranks them.",
+        "Quality for new items.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_coverage_ratio", _GAUGE, "ratio", _FIGURE_LABELS,
+        "Share of the known items that is in a sampled top list.", "Whether a model uses the catalogue.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_gini_ratio", _GAUGE, "ratio", _FIGURE_LABELS,
+        "Gini index of how often known items are in sampled top lists; 1 is most uneven.",
+        "Whether a few items take all.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_novelty_bits", _GAUGE, "bits", _FIGURE_LABELS,
+        "Mean self-information of the items of sampled top lists.", "Whether a model recommends the popular only.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_diversity_ratio", _GAUGE, "ratio", _FIGURE_LABELS,
+        "Mean dissimilarity of genres within sampled top lists.", "Whether lists are all of a kind.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_serendipity_ratio", _GAUGE, "ratio", _FIGURE_LABELS,
+        "Share of ranked events that a model has among its k best and popularity has not.",
+        "What a model adds to popularity.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_difference_ratio", _GAUGE, "ratio", _PAIR_LABELS,
+        "Recall@10 of a model less that of a baseline, over all events.", "Which model is better, and by how much.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_difference_low_ratio", _GAUGE, "ratio", _PAIR_LABELS,
+        "Lower end of the 95 % interval of the difference, robust to dependence within sessions.",
+        "How sure the difference is.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_difference_high_ratio", _GAUGE, "ratio", _PAIR_LABELS,
+        "Upper end of the 95 % interval of the difference, robust to dependence within sessions.",
+        "How sure the difference is.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_difference_p_ratio", _GAUGE, "ratio", _PAIR_LABELS,
+        "Two-sided p-value of the difference, of this moment alone.", "Beside the interval.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_difference_decided", _GAUGE, "sign", _PAIR_LABELS,
+        "1 where the model was found better at a look of the sequential test, -1 the baseline, 0 for neither yet.",
+        "Which comparisons are settled.",
+    ),
+    Metric(
         _EVALUATOR, "engram_prequential_lag_seconds", _GAUGE, "seconds", (),
         "Age of the newest predictions evaluated, when they were; 0 when there are no newer ones.",
         "Whether live figures are current.",
@@ -182,7 +246,9 @@ def markdown() -> str:
         "Written by `python -m consumers.metrics_table > docs/metrics.md` from the table in the code.",
         "",
         "Label values: `model` is a configured model; `reason` a dead-letter reason; `partition` a number; `k` is 5,",
-        "10 or 20; `span` is `all`, `last_70`, `window_<events>` or `fading_<factor>`.",
+        "10 or 20; `span` is `all`, `last_70`, `window_<events>`, `window_<duration>` (of event time) or",
+        "`fading_<factor>`; `baseline` a configured model; `slice` one of `user_1`, `user_2_5`, `user_6_20`, `user_21`,",
+        "`item_1_9`, `item_10_99`, `item_100_999`, `item_1000`. What each measure is: [measures.md](measures.md).",
     ]
     for process in Process:
         lines += [

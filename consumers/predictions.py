@@ -7,12 +7,14 @@ Messages are blocks of consecutive events (msgpack), and one summary (JSON) when
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.top_lists import LIST_LENGTH, TopItems, TopLists
 from eventlog.log import Record
 from online_models.interactions import MISS, NEW_ITEM, NEW_USER, NOT_RANKED, REPEAT
 
@@ -25,10 +27,14 @@ __all__ = [
     "LaneSummary",
     "ModelSummary",
     "PredictionBlock",
+    "TopItems",
+    "TopLists",
     "decode_prediction",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_NONE: Mapping[str, NDArray[np.float64]] = {}
+_NO_RANKS: Mapping[str, NDArray[np.int32]] = {}
 
 
 class PredictionBlock(NamedTuple):
@@ -40,6 +46,12 @@ class PredictionBlock(NamedTuple):
     ranks: {ranking model: int32[n]}, 1 = best, `NOT_RANKED` (0) for a repeat, `MISS` (-1) for a new item.
     rating: float64[n], what the user gave, NaN without one; scale: its least and greatest value.
     predicted: {rating model: float64[n]}, NaN for a repeat.
+    user_seen: int32[n], items that the user had had before; item_seen: int32[n], users who had had the item before.
+    user_hash: uint32[n], any deterministic hash of the user's id.
+    liked: {model that states it: float64[n]}, probability of a like, NaN where it says nothing.
+    cold: {model that can: int32[n]}, for a new item its rank among all items of the catalogue that the user has not
+    had, 1 = best; 0 where it says nothing, and for every other event.
+    top: the 20 best items at some of the events, None where none are sampled.
     """
 
     lane: int
@@ -54,6 +66,12 @@ class PredictionBlock(NamedTuple):
     rating: NDArray[np.float64]
     scale: tuple[float, float]
     predicted: dict[str, NDArray[np.float64]]
+    user_seen: NDArray[np.int32]
+    item_seen: NDArray[np.int32]
+    user_hash: NDArray[np.uint32]
+    liked: Mapping[str, NDArray[np.float64]] = _NONE
+    cold: Mapping[str, NDArray[np.int32]] = _NO_RANKS
+    top: TopLists | None = None
 
     def to_record(self) -> Record:
         """Encode for the predictions topic."""
@@ -68,9 +86,15 @@ class PredictionBlock(NamedTuple):
             event_time_ms=self.event_time_ms.tobytes(),
             flags=self.flags.tobytes(),
             ranks={name: ranks.tobytes() for name, ranks in self.ranks.items()},
-            rating=self.rating.tobytes() if self.predicted else b"",
+            rating=self.rating.tobytes() if self.predicted or self.liked else b"",
             scale=self.scale,
             predicted={name: ratings.tobytes() for name, ratings in self.predicted.items()},
+            user_seen=self.user_seen.tobytes(),
+            item_seen=self.item_seen.tobytes(),
+            user_hash=self.user_hash.tobytes(),
+            liked={name: likes.tobytes() for name, likes in self.liked.items()},
+            cold={name: ranks.tobytes() for name, ranks in self.cold.items()},
+            top=None if self.top is None else _wire_top(self.top),
         )
         headers = (("n", str(len(self.flags)).encode()),)
         return Record(str(self.lane).encode(), msgspec.msgpack.encode(wire), headers)
@@ -86,6 +110,12 @@ class PredictionBlock(NamedTuple):
             ranks={name: ranks[skip:] for name, ranks in self.ranks.items()},
             rating=self.rating[skip:],
             predicted={name: ratings[skip:] for name, ratings in self.predicted.items()},
+            user_seen=self.user_seen[skip:],
+            item_seen=self.item_seen[skip:],
+            user_hash=self.user_hash[skip:],
+            liked={name: likes[skip:] for name, likes in self.liked.items()},
+            cold={name: ranks[skip:] for name, ranks in self.cold.items()},
+            top=None if self.top is None else self.top.after(skip),
         )
 
 
@@ -93,7 +123,7 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What the learner knows of one model at the end of a stream.
 
     digest: sha256 of the state; state_bytes: bytes in use; seconds: time in its kernels by this process.
-    ranks, rates: whether it ranks the catalogue, and whether it predicts ratings.
+    ranks, rates, likes: whether it ranks the catalogue, predicts ratings, and states a probability of like.
     """
 
     digest: str
@@ -102,6 +132,7 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, float | int | str | bool | None]
     ranks: bool = True
     rates: bool = False
+    likes: bool = False
 
 
 class LaneSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +162,17 @@ class LaneSummary(msgspec.Struct, frozen=True, kw_only=True):
         return Record(str(self.lane).encode(), msgspec.json.encode(self), (("n", b"0"),))
 
 
+class _WireTop(msgspec.Struct, kw_only=True):
+    at: bytes
+    every: int
+    # Items, item_seen and genres, by model.
+    models: dict[str, tuple[bytes, bytes, bytes]]
+
+
+class _Version(msgspec.Struct):
+    v: int
+
+
 class _WireBlock(msgspec.Struct, kw_only=True):
     v: int
     lane: int
@@ -146,24 +188,35 @@ class _WireBlock(msgspec.Struct, kw_only=True):
     rating: bytes = b""
     scale: tuple[float, float] = (0.0, 10.0)
     predicted: dict[str, bytes] = {}
+    user_seen: bytes
+    item_seen: bytes
+    user_hash: bytes
+    # Of models that can say it; lists at some events.
+    liked: dict[str, bytes] = {}
+    cold: dict[str, bytes] = {}
+    top: _WireTop | None = None
 
 
 _block_decoder = msgspec.msgpack.Decoder(_WireBlock)
 _summary_decoder = msgspec.json.Decoder(LaneSummary)
+_block_version = msgspec.msgpack.Decoder(_Version)
+_summary_version = msgspec.json.Decoder(_Version)
 
 
 def decode_prediction(value: bytes) -> PredictionBlock | LaneSummary:
     """Decode a message of the predictions topic.
 
-    Raises `msgspec.DecodeError`, for a newer schema version too, and `ValueError` for a column of broken length.
+    Raises `msgspec.DecodeError`, for another schema version too, and `ValueError` for a column of broken length, or
+    top lists that are not those of the block.
     """
     if value[:1] == b"{":
-        summary = _summary_decoder.decode(value)
-        _check_version(summary.v)
-        return summary
+        # The version first: what another one lacks or adds says less.
+        _check_version(_summary_version.decode(value).v)
+        return _summary_decoder.decode(value)
+    _check_version(_block_version.decode(value).v)
     wire = _block_decoder.decode(value)
-    _check_version(wire.v)
-    return PredictionBlock(
+    n = len(wire.flags)
+    block = PredictionBlock(
         lane=wire.lane,
         first_seq=wire.first_seq,
         total_events=wire.total_events,
@@ -173,12 +226,44 @@ def decode_prediction(value: bytes) -> PredictionBlock | LaneSummary:
         event_time_ms=np.frombuffer(wire.event_time_ms, np.int64),
         flags=np.frombuffer(wire.flags, np.uint8),
         ranks={name: np.frombuffer(ranks, np.int32) for name, ranks in wire.ranks.items()},
-        rating=np.frombuffer(wire.rating, np.float64) if wire.rating else np.full(len(wire.flags), np.nan),
+        rating=np.frombuffer(wire.rating, np.float64) if wire.rating else np.full(n, np.nan),
         scale=wire.scale,
         predicted={name: np.frombuffer(ratings) for name, ratings in wire.predicted.items()},
+        user_seen=np.frombuffer(wire.user_seen, np.int32),
+        item_seen=np.frombuffer(wire.item_seen, np.int32),
+        user_hash=np.frombuffer(wire.user_hash, np.uint32),
+        liked={name: np.frombuffer(likes) for name, likes in wire.liked.items()},
+        cold={name: np.frombuffer(ranks, np.int32) for name, ranks in wire.cold.items()},
+        top=None if wire.top is None else _read_top(wire.top),
     )
+    if block.top is not None:
+        block.top.check(block.first_seq, n)
+    return block
+
+
+def _wire_top(top: TopLists) -> _WireTop:
+    models = {
+        name: (lists.items.tobytes(), lists.item_seen.tobytes(), lists.genres.tobytes())
+        for name, lists in top.models.items()
+    }
+    return _WireTop(at=top.at.tobytes(), every=top.top_every, models=models)
+
+
+def _read_top(wire: _WireTop) -> TopLists:
+    models = {
+        name: TopItems(
+            np.frombuffer(items, np.uint64).reshape(-1, LIST_LENGTH),
+            np.frombuffer(item_seen, np.int32).reshape(-1, LIST_LENGTH),
+            np.frombuffer(genres, np.uint64).reshape(-1, LIST_LENGTH),
+        )
+        for name, (items, item_seen, genres) in wire.models.items()
+    }
+    return TopLists(np.frombuffer(wire.at, np.int32), wire.every, models)
 
 
 def _check_version(version: int) -> None:
     if version != SCHEMA_VERSION:
-        raise msgspec.ValidationError(f"v is {version}, expected {SCHEMA_VERSION}")
+        raise msgspec.ValidationError(
+            f"v is {version}, expected {SCHEMA_VERSION}: predictions of another build of Engram; let this one learn "
+            "from the ratings again, into a new predictions topic"
+        )

@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any, Final
 
+from consumers.lane_measures import LaneMeasures
+from consumers.measured import model_measures
 from consumers.predictions import LaneSummary
 from evaluation.figures import ALL, LAST_70, figures_of
 from evaluation.floor import floor_of
-from evaluation.prequential import PrequentialRanking
 from evaluation.ranking import ranked_events
-from evaluation.rating import PrequentialRating, rating_figures_of
+from evaluation.rating import rating_figures_of
+from evaluation.significance import significance_of
 from online_models.registry import DEFAULT_MODELS
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 PROTOCOL: Final = "P"
 
 
@@ -48,12 +50,9 @@ def result_schema() -> dict[str, Any]:
     return schema
 
 
-def evaluator_digest(
-    lanes: Mapping[int, PrequentialRanking], ratings: Mapping[int, PrequentialRating]
-) -> str:
+def evaluator_digest(lanes: Mapping[int, LaneMeasures]) -> str:
     """Sha256 of the evaluation of all lanes."""
-    of_ratings = {f"rating{lane}": state.digest() for lane, state in ratings.items() if state.models}
-    return _sha256({str(lane): state.digest() for lane, state in lanes.items()} | of_ratings)
+    return _sha256({str(lane): state.digest() for lane, state in lanes.items()})
 
 
 def run_digest(evaluator: str, summaries: Mapping[int, LaneSummary]) -> str:
@@ -72,16 +71,16 @@ def run_digest(evaluator: str, summaries: Mapping[int, LaneSummary]) -> str:
 
 def build_result(
     run: RunInfo,
-    lanes: Mapping[int, PrequentialRanking],
-    ratings: Mapping[int, PrequentialRating],
+    lanes: Mapping[int, LaneMeasures],
     summaries: Mapping[int, LaneSummary],
 ) -> dict[str, Any]:
-    """Return the content of result.json. lanes, ratings and summaries have the same keys, at least one."""
-    states = [state for _, state in sorted(lanes.items())]
+    """Return the content of result.json. lanes and summaries have the same keys, at least one."""
+    measures = [state for _, state in sorted(lanes.items())]
+    states = [state.ranking for state in measures]
     said = [summary for _, summary in sorted(summaries.items())]
     events = sum(state.events for state in states)
-    evaluation = evaluator_digest(lanes, ratings)
-    models = _models(states, [state for _, state in sorted(ratings.items())], said)
+    evaluation = evaluator_digest(lanes)
+    models = _models(measures, said)
     return {
         "schema_version": SCHEMA_VERSION,
         "dataset": run.dataset,
@@ -121,15 +120,15 @@ def build_result(
         "seconds": run.seconds,
         "events_per_second": _rate(events, run.seconds),
         "floor": floor_of(models, DEFAULT_MODELS),
+        "significance": significance_of([state.comparison for state in measures]),
         "models": models,
     }
 
 
-def _models(
-    states: Sequence[PrequentialRanking], ratings: Sequence[PrequentialRating], said: Sequence[LaneSummary]
-) -> dict[str, Any]:
+def _models(measures: Sequence[LaneMeasures], said: Sequence[LaneSummary]) -> dict[str, Any]:
     models = {}
-    ranked, rated = figures_of(states), rating_figures_of(ratings)
+    ranked = figures_of([state.ranking for state in measures])
+    rated = rating_figures_of([state.rating for state in measures])
     nothing = dict.fromkeys((ALL, LAST_70))
     timed = sum(summary.timed_events for summary in said)
     for name in sorted(said[0].models):
@@ -141,6 +140,7 @@ def _models(
             "spans": {span: of for span, of in spans.items() if span not in {ALL, LAST_70}},
             "rating": rated.get(name, nothing)[ALL],
             "rating_last_70": rated.get(name, nothing)[LAST_70],
+            **model_measures(measures, name),
             "events_per_second": _rate(timed, sum(part.seconds for part in parts)),
             "state_bytes": sum(part.state_bytes for part in parts),
             "digests": {str(lane.lane): part.digest for lane, part in zip(said, parts, strict=True)},

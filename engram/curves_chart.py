@@ -66,7 +66,8 @@ def choose_window(curves: Mapping[str, Any]) -> str | None:
     if not curves["events"] or not curves["models"]:
         return None
     spans: Mapping[str, Any] = next(iter(curves["models"].values()), {})
-    sizes = sorted(int(span.split("_")[1]) for span in spans if span.startswith("window_"))
+    # Windows of event time have a unit: window_7d.
+    sizes = sorted(int(size) for span in spans if (size := span.removeprefix("window_")).isdecimal())
     fitting = [size for size in sizes if size <= curves["events"][-1] / 10]
     return f"window_{fitting[-1] if fitting else sizes[0]}"
 

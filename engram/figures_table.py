@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -74,7 +75,10 @@ RATING_COLUMNS: Final = ("model", "RMSE", "MAE", "AUC", "accuracy", "RMSE last 7
 def rating_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Return the cells of the table of rating prediction, least RMSE first; empty where no model predicts any."""
     rated = [(name, model) for name, model in result["models"].items() if model["rating"]]
-    rated.sort(key=lambda pair: (pair[1]["rating"]["rmse"], pair[0]))
+    # Models that only state likes have no errors; they come last, best AUC first.
+    rated.sort(
+        key=lambda pair: (pair[1]["rating"]["rmse"] or math.inf, -(pair[1]["rating"]["auc"] or 0.0), pair[0])
+    )
     return [
         (
             name,

@@ -30,6 +30,7 @@ from engram.figures_table import (
     rows,
     title,
 )
+from engram.measures_table import CHAMPION_COLUMNS, champion_rows
 from evaluation.figures import ALL, LAST_70, Figures, window_span
 
 REFRESH_S: Final = 0.25
@@ -169,6 +170,8 @@ class FinalTable:
         yield wide if fits or self._result["last_70_from"] is None else self._table(narrow)
         if rated := rating_rows(self._result):
             yield _of_rows("Rating prediction", RATING_COLUMNS, rated)
+        if compared := champion_rows(self._result):
+            yield _of_rows("Differences of recall, by session", CHAMPION_COLUMNS, compared)
 
     def _table(self, columns: Sequence[str]) -> Table:
         shown = [COLUMNS.index(column) for column in columns]

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engram.settings import FIELDS, Settings, choices_of, description, flag_name, kind_of, load
+from engram.settings import FIELDS, Settings, choices_of, description, flag_name, is_repeatable, kind_of, load
 from online_models.registry import MODELS
 
 POSITIONAL = "dataset"
@@ -47,6 +47,7 @@ SOURCE = (
 )
 LEARNING = (
     "models",
+    "params",
     "ties",
     "clock",
     "max_users",
@@ -91,12 +92,12 @@ def settings_command(*names: str) -> Callable[[Command], Command]:
 
 
 def _parameter(name: str) -> inspect.Parameter:
-    """One flag: text, or several texts for models; `settings.load` checks and converts, whatever the origin."""
+    """One flag: text, or several texts for a repeatable one; `settings.load` checks and converts, whatever the origin."""
     if name == POSITIONAL:
         info: Any = typer.Argument(help=_sentence(name), show_default=False)
     else:
         info = typer.Option(flag_name(name), help=_sentence(name), metavar=_metavar(name), show_default=False)
-    kind = list[str] | None if name == "models" else str | None
+    kind = list[str] | None if is_repeatable(name) else str | None
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, info]
     )
@@ -117,11 +118,13 @@ def _sentence(name: str) -> str:
     sentence = f"{text[0].upper()}{text[1:]}."
     if name == "models":
         return f"{sentence} [{', '.join(MODELS)}]"
-    if default is None:
+    if default in {None, ()}:
         return sentence
     return f"{sentence} [default: {str(default).lower() if isinstance(default, bool) else default}]"
 
 
 def _metavar(name: str) -> str:
+    if name == "params":
+        return "MODEL.NAME=VALUE"
     words = {int: "N", float: "X", bool: "true|false"}
     return "|".join(choices_of(name)) or words.get(kind_of(name), "TEXT")

@@ -12,6 +12,7 @@ from consumers.lane import LaneConfig
 from consumers.learner import Learner, LearnerConfig
 from consumers.metrics import LearnerMetrics, MetricsServer
 from consumers.result import RunInfo
+from engram import model_parameters
 from engram.settings import Settings, kafka_security
 from engram.source import Source, rating_limits, rating_scale
 from eventlog.errors import SettingsError
@@ -78,7 +79,7 @@ def lane_config(settings: Settings) -> LaneConfig:
     """What makes the models' state."""
     return LaneConfig(
         models=settings.models or DEFAULT_MODELS,
-        configs={},
+        configs=model_parameters.configs(settings.params),
         clock=settings.clock,
         max_users=settings.max_users,
         max_items=settings.max_items,

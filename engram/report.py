@@ -1,9 +1,9 @@
-"""The report folder of a run: result.json, curves.json, curves.png, table.md, and the page."""
+"""The report folder of a run: result.json, curves.json, curves.png, table.md, the page and its CSV files."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from engram.figures_table import (
     rows,
     title,
 )
+from engram.measures_table import measures_tables
 from engram.report_page import write_page
 
 
@@ -45,24 +46,25 @@ def table_markdown(result: Mapping[str, Any]) -> str:
         "",
         result["data_source"],
         "",
-        "| " + " | ".join(COLUMNS) + " |",
-        "|---" + "|---:" * (len(COLUMNS) - 1) + "|",
-        *("| " + " | ".join(cells) + " |" for cells in rows(result)),
-        "",
-        *_rating_lines(result),
+        *_table_lines(COLUMNS, rows(result)),
+        *_table_lines(RATING_COLUMNS, rating_rows(result)),
+        *(
+            line
+            for heading, columns, cells in measures_tables(result)
+            for line in (f"## {heading}", "", *_table_lines(columns, cells))
+        ),
         *(text for line in protocol_lines(result) for text in (line, "")),
         f"Digest `{result['digest']}`.",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _rating_lines(result: Mapping[str, Any]) -> list[str]:
-    cells = rating_rows(result)
+def _table_lines(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
     if not cells:
         return []
     return [
-        "| " + " | ".join(RATING_COLUMNS) + " |",
-        "|---" + "|---:" * (len(RATING_COLUMNS) - 1) + "|",
+        "| " + " | ".join(columns) + " |",
+        "|---" + "|---:" * (len(columns) - 1) + "|",
         *("| " + " | ".join(row) + " |" for row in cells),
         "",
     ]

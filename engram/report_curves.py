@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, Final
@@ -16,6 +17,8 @@ _COLOURS: Final = 7  # --c0 ... of the page
 _DASHES: Final = ("", "7 4", "2 3", "9 3 2 3")  # of the second, third, ... model of a colour
 _SIZE: Final = 1_000  # of the drawing, in both directions
 _DECIMALS: Final = 6
+_DURATION: Final = re.compile(r"window_[0-9]+[smhd]")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 Series = Sequence[float | None]
 
@@ -26,6 +29,7 @@ class ReportCurves:
     def __init__(self, result: Mapping[str, Any], curves: Mapping[str, Any]) -> None:
         self.models = [name for name in by_recall(result["models"]) if name in curves["models"]]
         self.window = choose_window(curves)
+        self.time_window = choose_time_window(curves)
         self._events: list[int] = curves["events"]
         self._last_70_from: int | None = curves["last_70_from"]
         drawn = iter(range(len(self.models)))
@@ -37,13 +41,21 @@ class ReportCurves:
             name: _DASHES[numbers.get(name, 0) // _COLOURS % len(_DASHES)] for name in self.models
         }
         self._series = {
-            name: {"w": self._of(curves, name, self.window or "all"), "a": self._of(curves, name, "all")}
+            name: {mode: self._of(curves, name, span) for mode, span in self.modes().items()}
             for name in self.models
         }
 
+    def modes(self) -> dict[str, str]:
+        """Return {class of its lines: span}: a window by events, all events so far, a window by event time."""
+        timed = {} if self.time_window is None else {"t": self.time_window}
+        return {"w": self.window or "all", "a": "all", **timed}
+
     def _of(self, curves: Mapping[str, Any], name: str, span: str) -> dict[str, list[float | None]]:
-        """One model's measures over a span; a window that is not full yet says nothing, being noise."""
-        size = min(int(span.split("_")[1]), self._events[-1]) if "_" in span else 0
+        """One model's measures over a span; a window that is not full yet says nothing, being noise.
+
+        Whether a window of event time is full is not known: it begins where that of events does.
+        """
+        size = 0 if span == "all" else min(int(str(self.window).split("_")[1]), self._events[-1])
         return {
             measure: [
                 None if value is None or events < size else round(value, _DECIMALS)
@@ -83,7 +95,13 @@ class ReportCurves:
         )
         modes = (
             f'<span class="mode"><button data-mode="w" aria-pressed="true">last {window:,} events</button>'
-            '<button data-mode="a" aria-pressed="false">all events so far</button></span>'
+            '<button data-mode="a" aria-pressed="false">all events so far</button>'
+            + (
+                ""
+                if self.time_window is None
+                else f'<button data-mode="t" aria-pressed="false">last {duration(self.time_window)}</button>'
+            )
+            + "</span>"
         )
         charts = "".join(self._chart(measure, label) for measure, label in MEASURES)
         note = "" if self._last_70_from is None else '<p class="soft">Dotted: the last 70 % begin.</p>'
@@ -117,7 +135,7 @@ class ReportCurves:
             f'<path class="{mode} m{i}" style="stroke: var({self.colours[name]})"{self._dash(name)} '
             f'd="{self._line(self._series[name][mode][measure], top)}"/>'
             for i, name in enumerate(self.models)
-            for mode in ("w", "a")
+            for mode in self._series[name]
         ]
         return (
             f'<section class="chart"><h3>{label} <span class="soft">over events</span></h3><div class="plot" data-measure="{measure}">'
@@ -131,7 +149,7 @@ class ReportCurves:
         if FLOOR not in self._series:
             return ""
         i, areas = self.models.index(FLOOR), []
-        for mode in ("w", "a"):
+        for mode in self._series[FLOOR]:
             line = self._line(self._series[FLOOR][mode][measure], top)
             # A gap would need an area for each part; it is left to the line alone.
             if line.count("M") == 1:
@@ -150,6 +168,20 @@ class ReportCurves:
                 parts.append(f"{'L' if drawing else 'M'}{x:.1f} {y:.1f}")
             drawing = value is not None
         return "".join(parts)
+
+
+def choose_time_window(curves: Mapping[str, Any]) -> str | None:
+    """Return the middle one of the windows of event time, as they are ordered; None without any, or points."""
+    if choose_window(curves) is None:
+        return None
+    spans = [span for span in next(iter(curves["models"].values())) if _DURATION.fullmatch(span)]
+    return spans[len(spans) // 2] if spans else None
+
+
+def duration(span: str) -> str:
+    """Write the length of a window of event time: `window_7d` is 7 days."""
+    number, unit = span.removeprefix("window_")[:-1], span[-1]
+    return f"{number} {_UNITS[unit]}" if number != "1" else f"{_UNITS[unit][:-1]}"
 
 
 def ticks(greatest: float, most: int = 5) -> tuple[float, float]:

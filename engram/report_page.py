@@ -1,4 +1,4 @@
-"""The page of a run to send to somebody: report.html, which needs no network, with table.csv and curves.csv beside it."""
+"""The page of a run to send to somebody: report.html, which needs no network, with its CSV files beside it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,22 @@ from engram.figures_table import (
     rows,
     title,
 )
+from engram.measures_sections import measures_sections, table
+from engram.measures_table import significance_csv_rows, slices_csv_rows
 from engram.report_curves import MEASURES, ReportCurves
-from evaluation.floor import FLOORS
 
-PAGE_FILES = ("report.html", "table.csv", "curves.csv")
+PAGE_FILES = ("report.html", "table.csv", "curves.csv", "slices.csv", "significance.csv")
 
 
 def write_page(folder: Path, result: Mapping[str, Any], curves: Mapping[str, Any]) -> list[Path]:
     """Write `PAGE_FILES` and return them. result and curves: as in `engram.report.write_report`. Raises `OSError`."""
-    contents = (page(result, curves), table_csv(result), curves_csv(curves))
+    contents = (
+        page(result, curves),
+        table_csv(result),
+        curves_csv(curves),
+        _csv(slices_csv_rows(result)),
+        _csv(significance_csv_rows(result)),
+    )
     written = []
     for name, content in zip(PAGE_FILES, contents, strict=True):
         path = folder / name
@@ -92,10 +99,14 @@ def _csv(lines: Iterable[Sequence[object]]) -> str:
 
 
 def _spans(model: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
-    """{span: figures} of ranking and rating prediction together, empty spans left out."""
+    """{span: figures} of all kinds together, without those that there are not; empty spans left out."""
     spans: dict[str, Mapping[str, float]] = {}
     for span, key in (("all", "rating"), ("last_70", "rating_last_70")):
-        spans[span] = {**(model[span] or {}), **(model[key] or {})}
+        beyond = (model.get("beyond") or {}).get(span) or {}
+        cold = (model.get("cold") or {}).get(span) or {}
+        of_cold = {f"cold_{measure}": value for measure, value in (cold.get("figures") or {}).items()}
+        together = {**(model[span] or {}), **(model[key] or {}), **beyond, **of_cold}
+        spans[span] = {measure: value for measure, value in together.items() if value is not None}
     return {span: figures for span, figures in (spans | model["spans"]).items() if figures}
 
 
@@ -132,16 +143,17 @@ def _sections(result: Mapping[str, Any]) -> list[str]:
     models = result["models"]
     rated = rating_rows(result)
     caption = "ev/s: of each model's kernels alone, best first by Recall@10; grey: popularity, the floor"
-    parts = ["<h2>Ranking</h2>", _table(COLUMNS, rows(result), caption)]
+    parts = ["<h2>Ranking</h2>", table(COLUMNS, rows(result), caption)]
     if rated:
-        parts += ["<h2>Rating prediction</h2>", _table(RATING_COLUMNS, rated)]
+        parts += ["<h2>Rating prediction</h2>", table(RATING_COLUMNS, rated)]
+    parts += measures_sections(result)
     parts.append("<h2>All figures</h2>")
     for name in by_recall(models):
         spans = _spans(models[name])
         measures = list(dict.fromkeys(measure for figures in spans.values() for measure in figures))
-        cells = [(span, *(ratio(of.get(measure)) for measure in measures)) for span, of in spans.items()]
+        cells = [(span, *(_figure(of.get(measure)) for measure in measures)) for span, of in spans.items()]
         parts.append(
-            f"<details><summary>{escape(name)}</summary>{_table(('span', *measures), cells)}</details>"
+            f"<details><summary>{escape(name)}</summary>{table(('span', *measures), cells)}</details>"
         )
     parts += ["<h2>How it was measured</h2>", *(f"<p>{escape(line)}</p>" for line in protocol_lines(result))]
     parts += ["<h2>Accounting</h2>", _accounting(result)]
@@ -167,16 +179,6 @@ def _accounting(result: Mapping[str, Any]) -> str:
     return f"<p>{said.get('accepted', 0):,} accepted {equal} {summed}.</p>"
 
 
-def _table(columns: Sequence[str], cells: Iterable[Sequence[str]], caption: str = "") -> str:
-    head = "".join(f"<th>{escape(column).replace(' last', '<br>last')}</th>" for column in columns)
-    lines = []
-    for row in cells:
-        of_floor = ' class="floor"' if row[0] in FLOORS else ""
-        lines.append(f"<tr{of_floor}>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>")
-    said = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f'<div class="scroll"><table>{said}<thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
-
-
 def _words(columns: tuple[str, str], values: Mapping[str, Any]) -> str:
     """A table of names and values, which may be objects."""
     lines = "".join(
@@ -185,6 +187,10 @@ def _words(columns: tuple[str, str], values: Mapping[str, Any]) -> str:
     )
     head = "".join(f'<th style="text-align: left">{escape(column)}</th>' for column in columns)
     return f'<div class="scroll"><table class="words"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
+
+
+def _figure(value: float | None) -> str:
+    return f"{value:,}" if isinstance(value, int) else ratio(value)
 
 
 def _word(value: Any) -> str:

@@ -43,6 +43,7 @@ IDENTITY = (
     "seed",
     "partitions",
     "models",
+    "params",
     "ties",
     "clock",
     "rating_min",

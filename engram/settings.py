@@ -2,7 +2,9 @@
 
 The TOML file is flat, `batch_size = 4096`; it is the one given, or `engram.toml` in the working folder. The
 environment variable of a setting is its name in capitals: `ENGRAM_BATCH_SIZE=4096`; lists are separated by commas.
-An unknown name is an error, for a mistyped setting that is ignored costs a run.
+Models' parameters are tables, `[model.isgd]` with `rate = 0.05`, or the list `params = ["isgd.rate=0.05"]`; each
+parameter is found by itself in file, environment and flags. An unknown name is an error, for a mistyped setting that is
+ignored costs a run.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
+from engram import model_parameters
 from eventlog.errors import SettingsError
+from online_models.registry import DEFAULT_MODELS
 
 ENVIRONMENT_PREFIX = "ENGRAM_"
 DEFAULT_FILE = "engram.toml"
@@ -111,6 +115,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     models: Annotated[
         tuple[str, ...], _is("model to learn, repeatable; a few that rank when none is named")
     ] = ()
+    params: Annotated[tuple[str, ...], _is("parameter of a model, such as isgd.rate=0.05, repeatable")] = ()
     ties: Annotated[
         Literal["against", "for"], _is("equal scores count against the model, or for it (as in some papers)")
     ] = "against"
@@ -170,19 +175,31 @@ def load(
 
     def take(name: str, value: object, origin: str, *, lax: bool = False) -> None:
         _check_name(name, origin)
-        values[name] = _convert(name, value, origin, lax=lax)
+        converted = _convert(name, value, origin, lax=lax)
+        if name == "params":
+            converted = model_parameters.join(values.get(name, ()), converted, origin)
+        values[name] = converted
 
+    origin = f"file {config or DEFAULT_FILE}"
     for name, value in _read_file(config).items():
-        take(name, value, f"file {config or DEFAULT_FILE}")
+        if name == "model" and isinstance(value, Mapping):
+            take("params", model_parameters.texts_of_tables(value, origin), origin)
+        else:
+            take(name, value, origin)
     for variable, text in environment.items():
         if text and variable.startswith(ENVIRONMENT_PREFIX) and variable not in OTHER_VARIABLES:
             name = variable[len(ENVIRONMENT_PREFIX) :].lower()
             parts = [part.strip() for part in text.split(",") if part.strip()]
-            take(name, parts if name == "models" else text, f"environment variable {variable}", lax=True)
+            several = name in FIELDS and is_repeatable(name)
+            take(name, parts if several else text, f"environment variable {variable}", lax=True)
     for name, value in flags.items():
         if value is not None:
             take(name, value, f"flag {flag_name(name)}", lax=True)
     settings = Settings(**values)
+    # A file or an environment may serve several commands; a flag is of this one.
+    model_parameters.check_used(
+        flags.get("params") or (), settings.models or DEFAULT_MODELS, f"flag {flag_name('params')}"
+    )
     if settings.rating_min is not None and settings.rating_max is not None:
         check_scale(settings.rating_min, settings.rating_max)
     if settings.speed is not None and settings.rate is not None:
@@ -220,6 +237,11 @@ def kind_of(name: str) -> Any:
         # Annotated[kind, Meta] and kind | None both have the kind first.
         kind = get_args(kind)[0]
     return kind
+
+
+def is_repeatable(name: str) -> bool:
+    """Whether the setting `name` is a list."""
+    return get_origin(kind_of(name)) is tuple
 
 
 def choices_of(name: str) -> tuple[str, ...]:
@@ -297,6 +319,7 @@ def flag_name(name: str) -> str:
     short = {
         "kafka": "bootstrap",
         "models": "model",
+        "params": "param",
         "from_time": "from",
         "to_time": "to",
         "checkpoint_every_events": "checkpoint-every",

@@ -6,8 +6,11 @@ import numpy as np
 
 from consumers.intake import Intake
 from consumers.lane import Lane, LaneConfig
-from evaluation.prequential import PrequentialRanking
-from evaluation.rating import PrequentialRating
+from consumers.lane_measures import LaneMeasures, MeasuresConfig
+from consumers.predictions import PredictionBlock, TopItems, TopLists, decode_prediction
+from evaluation.prequential import PrequentialConfig
+from evaluation.significance import SignificanceConfig
+from evaluation.top_lists import LIST_LENGTH
 from eventlog.codec import encode_pack
 from eventlog.controls import Control, ControlKind
 from eventlog.decode import Limits, decode
@@ -43,14 +46,33 @@ def warm_up_learner(config: LaneConfig, partitions: int) -> None:
 
 
 def warm_up_evaluator() -> None:
-    """Take a few ranks and ratings through the measures, and forget them."""
-    state = PrequentialRanking(["model"])
-    no = np.zeros(2, bool)
-    # As they come off the wire: arrays over bytes.
-    ranks = np.frombuffer(np.array([1, 2], np.int32).tobytes(), np.int32)
-    state.update({"model": ranks}, repeat=no, new_item=no, new_user=no, total_events=2)
-    ratings = np.frombuffer(np.array([1.0, 2.0]).tobytes())
-    PrequentialRating(["model"]).update(ratings, {"model": ratings}, (1.0, 5.0), 0)
+    """Take a few predictions, as they come off the wire, through the measures, and forget them."""
+    names, n = ("hebbian", "popularity"), 2
+    seen = np.array([[-1] * LIST_LENGTH, [1] * LIST_LENGTH], np.int32)
+    lists = TopItems(np.ones(seen.shape, np.uint64), seen, np.ones(seen.shape, np.uint64))
+    block = PredictionBlock(
+        lane=0,
+        first_seq=0,
+        total_events=n,
+        sources=(_SOURCE,),
+        source_index=np.zeros(n, np.int32),
+        source_seq=np.arange(n),
+        event_time_ms=np.arange(n),
+        flags=np.zeros(n, np.uint8),
+        ranks=dict.fromkeys(names, np.array([1, 2], np.int32)),
+        rating=np.ones(n),
+        scale=(1.0, 5.0),
+        predicted={"rating": np.ones(n)},
+        user_seen=np.zeros(n, np.int32),
+        item_seen=np.ones(n, np.int32),
+        user_hash=np.zeros(n, np.uint32),
+        liked={"liking": np.ones(n)},
+        top=TopLists(np.array([0, 1], np.int32), 1, dict.fromkeys(names, lists)),
+    )
+    received = decode_prediction(block.to_record().value or b"")
+    config = MeasuresConfig(PrequentialConfig(), SignificanceConfig(look_every=1, first_look=1))
+    if isinstance(received, PredictionBlock):
+        LaneMeasures(config, names, ("rating",), ("liking",)).update(received)
 
 
 def _batch(partition: int, records: list[Record]) -> RecordBatch:

@@ -1,7 +1,7 @@
 """Figures and curves of one or several lanes: histograms are summed first, so that lanes add up exactly.
 
-A span names the events that a figure is the mean of: `all`, `last_70`, `window_<events>` (per lane, summed),
-`fading_<factor>`.
+A span names the events that a figure is the mean of: `all`, `last_70`, `window_<events>` and `window_<duration>` (of
+event time: `window_7d`), per lane and summed, and `fading_<factor>`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from evaluation.prequential import PrequentialRanking
 from evaluation.ranking import Histogram, ranking_figures
+from evaluation.time_windows import duration_name
 
 ALL: Final = "all"
 LAST_70: Final = "last_70"
@@ -24,6 +25,11 @@ Figures = dict[str, float]
 def window_span(events: int) -> str:
     """Name the span of a sliding window."""
     return f"window_{events}"
+
+
+def time_window_span(seconds: int) -> str:
+    """Name the span of a sliding window of event time."""
+    return f"window_{duration_name(seconds)}"
 
 
 def fading_span(factor: float) -> str:
@@ -45,6 +51,9 @@ def figures_of(lanes: Sequence[PrequentialRanking]) -> dict[str, dict[str, Figur
     windows = _sum([lane.windows for lane in lanes])
     for index, size in enumerate(first.config.windows):
         histograms[window_span(size)] = windows[:, index]
+    timed = _sum([lane.time_windows for lane in lanes])
+    for index, seconds in enumerate(first.config.time_windows_s):
+        histograms[time_window_span(seconds)] = timed[:, index]
     faded = _sum([lane.faded for lane in lanes])
     for index, factor in enumerate(first.config.fading_factors):
         histograms[fading_span(factor)] = faded[:, index]
@@ -72,7 +81,11 @@ def curves_of(lanes: Sequence[PrequentialRanking]) -> dict[str, Any]:
     models: dict[str, Any] = {
         model: {
             span: {measure: [] for measure in CURVE_MEASURES}
-            for span in (ALL, *map(window_span, first.config.windows))
+            for span in (
+                ALL,
+                *map(window_span, first.config.windows),
+                *map(time_window_span, first.config.time_windows_s),
+            )
         }
         for model in first.models
     }
@@ -80,10 +93,13 @@ def curves_of(lanes: Sequence[PrequentialRanking]) -> dict[str, Any]:
         events.append(sum(point.events for point in together))
         cumulative = _sum([point.cumulative for point in together])
         windows = _sum([point.windows for point in together])
+        timed = _sum([point.time_windows for point in together])
         for row, model in enumerate(first.models):
             _append(models[model][ALL], cumulative[row])
             for index, size in enumerate(first.config.windows):
                 _append(models[model][window_span(size)], windows[row, index])
+            for index, seconds in enumerate(first.config.time_windows_s):
+                _append(models[model][time_window_span(seconds)], timed[row, index])
     return {
         "events": events,
         "last_70_from": first.last_70_from if len(lanes) == 1 else None,

@@ -7,7 +7,8 @@ order of summation can change a figure.
 
 With the target at rank r and one relevant item, at cut-off K (each 0 where r > K):
 
-* Recall@K = HR@K = 1. Cremonesi, Koren & Turrin (2010), "Performance of recommender algorithms on top-N
+* Recall@K = HR@K = 1, and Precision@K = 1 / K: with one relevant item an event, the hit rate is the recall, and the
+  precision is the recall over K. All three are given, as the field uses all three names. Cremonesi, Koren & Turrin (2010), "Performance of recommender algorithms on top-N
   recommendation tasks", RecSys.
 * NDCG@K = 1 / log2(r + 1), the ideal DCG being 1. Järvelin & Kekäläinen (2002), "Cumulated gain-based evaluation of
   IR techniques", ACM TOIS 20(4); the one-item form: He et al. (2017), "Neural collaborative filtering", WWW.
@@ -44,7 +45,7 @@ def _gains() -> dict[str, tuple[float, ...]]:
 
 
 GAINS: Final = _gains()
-MEASURES: Final = tuple(GAINS)
+MEASURES: Final = (*GAINS, *(f"{name}@{cutoff}" for name in ("precision", "hr") for cutoff in CUTOFFS))
 
 
 def clip_ranks(ranks: NDArray[np.int32]) -> NDArray[np.uint8]:
@@ -85,6 +86,8 @@ def ranking_figures(histogram: Histogram) -> dict[str, float] | None:
                 f"recall@{cutoff} {recall}, ndcg@{cutoff} {ndcg}, mrr@{cutoff} {mrr}: expected 1 >= recall >= "
                 "ndcg >= mrr >= 0"
             )
+        figures[f"precision@{cutoff}"] = recall / cutoff
+        figures[f"hr@{cutoff}"] = recall
     return figures
 
 

@@ -24,14 +24,17 @@ class Catalogue(NamedTuple):
     """The arrays that models read.
 
     entry: int32[items], the entry of an item's row, 0 where nothing is known. Of each entry (entry 0 is all zero):
-    genres uint64 (bit = number of the genre), year int16 and language int16 (0: unknown); row int32, the item's row,
-    -1 while nobody has had it.
+    genres uint64 (bit = number of the genre), year int16 and language int16 (0: unknown), genre_set int32, which of
+    the genre_sets (uint64[sets], the masks that occur, set 0 empty) its genres are; row int32, the item's row, -1
+    while nobody has had it.
     """
 
     entry: NDArray[np.int32]
     genres: NDArray[np.uint64]
     year: NDArray[np.int16]
     language: NDArray[np.int16]
+    genre_set: NDArray[np.int32]
+    genre_sets: NDArray[np.uint64]
     row: NDArray[np.int32]
 
 
@@ -41,6 +44,7 @@ class _Facts(NamedTuple):
     genres: NDArray[np.uint64]
     year: NDArray[np.int16]
     language: NDArray[np.int16]
+    genre_set: NDArray[np.int32]
     row: NDArray[np.int32]
 
 
@@ -69,8 +73,11 @@ class CatalogueStore:
             np.zeros(256, np.uint64),
             np.zeros(256, np.int16),
             np.zeros(256, np.int16),
+            np.zeros(256, np.int32),
             np.full(256, -1, np.int32),
         )
+        self._genre_sets = np.zeros(1, np.uint64)
+        self._sets = {0: 0}  # {mask: its number}, in order of first appearance
         self._rows = 0
 
     def __len__(self) -> int:
@@ -81,7 +88,8 @@ class CatalogueStore:
     def view(self) -> Catalogue:
         """The arrays that models read, entries in use only; valid until the next change."""
         facts, n = self._facts, len(self._ids)
-        return Catalogue(self._entry, facts.genres[:n], facts.year[:n], facts.language[:n], facts.row[:n])
+        columns = (facts.genres[:n], facts.year[:n], facts.language[:n], facts.genre_set[:n])
+        return Catalogue(self._entry, *columns, self._genre_sets, facts.row[:n])
 
     def add(self, facts: Sequence[ItemFacts], items: IdTable) -> None:
         """Add entries, or say anew what is known of them; items: ids of the rows that exist."""
@@ -92,9 +100,12 @@ class CatalogueStore:
         self._reserve(len(self._ids))
         of = self._facts
         for entry, fact in zip(entries.tolist(), facts, strict=True):
-            of.genres[entry] = self._mask(fact.genres)
+            mask = self._mask(fact.genres)
+            of.genres[entry] = mask
+            of.genre_set[entry] = self._sets.setdefault(mask, len(self._sets))
             of.year[entry] = fact.year if fact.year is not None and 0 < fact.year < 1 << 15 else 0
             of.language[entry] = self._language(fact.language)
+        self._genre_sets = np.array(list(self._sets), np.uint64)
         rows = items.find_all(ids)
         known = (rows >= 0) & (rows < self._rows)
         of.row[entries[known]] = rows[known]
@@ -151,6 +162,9 @@ class CatalogueStore:
         self._reserve(n)
         for name in ("genres", "year", "language"):
             getattr(self._facts, name)[:n] = arrays[name]
+        for entry, mask in enumerate(arrays["genres"].tolist()):
+            self._facts.genre_set[entry] = self._sets.setdefault(mask, len(self._sets))
+        self._genre_sets = np.array(list(self._sets), np.uint64)
         self._entry = grown(self._entry, rows)
         self._entry[:rows] = arrays["entry"]
         self._facts.row[arrays["entry"]] = np.arange(rows, dtype=np.int32)

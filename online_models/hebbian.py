@@ -38,6 +38,7 @@ from online_models.interactions import (
     Predictions,
 )
 from online_models.model import DecayConfig, Model, ModelConfig, Situation
+from online_models.parameter_ranges import check_range
 from online_models.ranking import rank_among
 from online_models.synapses import Synapses, SynapseStore, potentiate, rescale, spread
 
@@ -64,6 +65,17 @@ class HebbianConfig(DecayConfig):
     half_life_s: float = 365 * 86_400.0
     direct_neurons: int = 4_096
     row_synapses: int = 512
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a parameter out of range."""
+        super().__post_init__()
+        check_range(self, "trace_length", "row_synapses", least=1)
+        check_range(self, "direct_neurons", least=0)
+        check_range(self, "step_decay", above=0, most=1)
+        check_range(self, "gap_scale_s", above=0)
+        check_range(
+            self, "gap_exponent", "reverse", "source_power", "target_power", "popularity_weight", least=0
+        )
 
 
 class Rule(NamedTuple):

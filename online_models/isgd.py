@@ -10,6 +10,9 @@ With negatives, first the user's vector makes a step towards 0 on each of the `n
 event, nor a negative, for longest; they then go to the end of that queue, as the event's item does (after Vinagre,
 Jorge & Gama 2015, "Collaborative filtering with recency-based negative feedback"). Items' vectors stay as they are.
 
+The literature fits a model to the beginning of a stream before it is tested: the first `fit_events` events are learned
+as they come, and `fit_epochs` - 1 times more, each time in another random order, when the last of them has come.
+
 A vector begins as normal deviates that depend on seed, row and factor alone. Nothing is forgotten but by overwriting,
 so a late event learns as any other.
 """
@@ -36,33 +39,35 @@ from online_models.interactions import (
     Predictions,
 )
 from online_models.model import Axes, Model, ModelConfig, Situation
+from online_models.parameter_ranges import check_range
 from online_models.random_scores import uniform
 from online_models.ranking import rank_among
 
 _USERS, _ITEMS = 0, 1
 _SMALLEST = 256
+_GONE = -1  # a pair whose user or item was evicted or forgotten
 
 
 @dataclass(frozen=True)
 class ISGDConfig(ModelConfig):
-    """See the module. deviation: standard deviation of a new vector's numbers; negatives: a positive event's."""
+    """See the module. deviation: standard deviation of a new vector's numbers; negatives: a positive event's.
+
+    fit_events: repeats not counted; they are kept, 8 bytes each, until they have been learned again.
+    """
 
     factors: int = 10
     rate: float = 0.1
     regularization: float = 0.01
     deviation: float = 0.1
     negatives: int = 0
+    fit_events: int = 0
+    fit_epochs: int = 1
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a parameter out of range."""
-        for name, value, least in (("factors", self.factors, 1), ("negatives", self.negatives, 0)):
-            if value < least:
-                raise ValueError(f"{name} is {value!r}, expected {least} or more")
-        for name in ("rate", "deviation"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)!r}, expected more than 0")
-        if not self.regularization >= 0:
-            raise ValueError(f"regularization is {self.regularization!r}, expected 0 or more")
+        check_range(self, "factors", "fit_epochs", least=1)
+        check_range(self, "negatives", "fit_events", "regularization", least=0)
+        check_range(self, "rate", "deviation", above=0)
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,10 @@ class Rule(NamedTuple):
     rate: float
     regularization: float
     negatives: int
+    fit_events: int
+    fit_epochs: int
     ties_against: bool
+    seed: int
 
 
 class Queue(NamedTuple):
@@ -90,6 +98,13 @@ class Queue(NamedTuple):
 
     next: NDArray[np.int32]
     previous: NDArray[np.int32]
+
+
+class Beginning(NamedTuple):
+    """Events that are to be learned again: kept int32[>= taken, 2], user and item; taken int64[1], how many so far."""
+
+    kept: NDArray[np.int32]
+    taken: NDArray[np.int64]
 
 
 @numba.njit(cache=True)
@@ -152,11 +167,49 @@ def _in_order(queue: Queue, items: int) -> NDArray[np.int32]:
 
 
 @numba.njit(cache=True)
+def _learn(
+    user: NDArray[np.float64], items: NDArray[np.float64], target: int, queue: Queue, rule: Rule
+) -> None:
+    """One event; user: float64[factors], items: float64[items, factors]."""
+    if rule.negatives > 0:
+        # Out of the queue's head, the target must not be a negative of its own event.
+        _to_the_end(queue, target)
+        for _ in range(rule.negatives):
+            negative = queue.next[0] - 1
+            if negative == target:
+                break
+            _step(user, items[negative], 0.0, False, rule)
+            _to_the_end(queue, negative)
+    _step(user, items[target], 1.0, True, rule)
+
+
+@numba.njit(cache=True)
+def _fit(
+    kept: NDArray[np.int32],
+    vectors: tuple[NDArray[np.float64], NDArray[np.float64]],
+    queue: Queue,
+    rule: Rule,
+) -> None:
+    """Learn kept (int32[n, 2]) again, `fit_epochs` - 1 times."""
+    users, items = vectors
+    order = np.arange(len(kept))
+    for epoch in range(rule.fit_epochs - 1):
+        for last in range(len(order) - 1, 0, -1):
+            # Row -1 is no user's and no item's.
+            chosen = int(uniform(rule.seed, -1, epoch * len(order) + last) * (last + 1))
+            order[last], order[chosen] = order[chosen], order[last]
+        for at in order:
+            if kept[at, 0] != _GONE:
+                _learn(users[kept[at, 0]], items, kept[at, 1], queue, rule)
+
+
+@numba.njit(cache=True)
 def _test_then_learn(
     events: Interactions,
     histories: Histories,
     vectors: tuple[NDArray[np.float64], NDArray[np.float64]],
     queue: Queue,
+    beginning: Beginning,
     rule: Rule,
     scores: NDArray[np.float64],
     ranks: NDArray[np.int32],
@@ -176,16 +229,13 @@ def _test_then_learn(
             had = histories.items[start : start + events.seen[i]]
             score_all(user, items, known, scores)
             ranks[i] = rank_among(scores, known, target, had, rule.ties_against)
-        if rule.negatives > 0:
-            # Out of the queue's head, the target must not be a negative of its own event.
-            _to_the_end(queue, target)
-            for _ in range(rule.negatives):
-                negative = queue.next[0] - 1
-                if negative == target:
-                    break
-                _step(user, items[negative], 0.0, False, rule)
-                _to_the_end(queue, negative)
-        _step(user, items[target], 1.0, True, rule)
+        _learn(user, items, target, queue, rule)
+        taken = beginning.taken[0]
+        if taken < rule.fit_events:
+            beginning.kept[taken, 0], beginning.kept[taken, 1] = events.user[i], target
+            beginning.taken[0] = taken + 1
+            if taken + 1 == rule.fit_events:
+                _fit(beginning.kept[: taken + 1], vectors, queue, rule)
 
 
 class ISGD(Model):
@@ -204,6 +254,7 @@ class ISGD(Model):
         nothing = np.zeros((0, self.config.factors), np.float64)
         self._vectors = (nothing, nothing)
         self._queue = Queue(np.full(1, 0, np.int32), np.full(1, 0, np.int32))
+        self._beginning = Beginning(np.zeros((0, 2), np.int32), np.zeros(1, np.int64))
         self._scores = np.zeros(0, np.float64)
         self._users, self._items = 0, 0
 
@@ -212,9 +263,25 @@ class ISGD(Model):
         if not len(events.user):
             return
         self._reserve(int(events.user.max()) + 1, int(events.item.max()) + 1)
-        config = self.config
-        rule = Rule(config.rate, config.regularization, config.negatives, self.situation.ties_against)
-        _test_then_learn(events, histories, self._vectors, self._queue, rule, self._scores, out.ranks)
+        config, situation = self.config, self.situation
+        rule = Rule(
+            config.rate,
+            config.regularization,
+            config.negatives,
+            config.fit_events,
+            config.fit_epochs,
+            situation.ties_against,
+            situation.seed,
+        )
+        kept, taken = self._beginning
+        fitting = taken[0] < config.fit_events
+        if fitting:
+            kept = grown(kept, min(config.fit_events, int(taken[0]) + len(events.user)))
+        self._beginning = Beginning(kept, taken)
+        vectors, scores = self._vectors, self._scores
+        _test_then_learn(events, histories, vectors, self._queue, self._beginning, rule, scores, out.ranks)
+        if fitting and taken[0] == config.fit_events:
+            self._beginning = Beginning(np.zeros((0, 2), np.int32), taken)
 
     def _reserve(self, users: int, items: int) -> None:
         self._users, self._items = max(self._users, users), max(self._items, items)
@@ -249,9 +316,15 @@ class ISGD(Model):
         return out
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """users: float64[users, factors]; items: float64[items, factors]; queue: int32, longest out of use first."""
+        """users: float64[users, factors]; items: float64[items, factors]; queue: int32, longest out of use first.
+
+        kept: int32[events, 2] that are to be learned again, taken: int64[1] (see `Beginning`).
+        """
         users, items = self._vectors
+        kept, taken = self._beginning
         return {
+            "kept": kept[: taken[0]],
+            "taken": taken,
             "users": users[: self._users],
             "items": items[: self._items],
             "queue": _in_order(self._queue, self._items),
@@ -263,21 +336,34 @@ class ISGD(Model):
         self._reserve(len(arrays["users"]), len(arrays["items"]))
         self._vectors[_USERS][: self._users] = arrays["users"]
         self._vectors[_ITEMS][: self._items] = arrays["items"]
+        self._beginning = Beginning(arrays["kept"].copy(), arrays["taken"].copy())
         for item in arrays["queue"]:
             _to_the_end(self._queue, item)
 
     def keep(self, users: NDArray[np.int32], items: NDArray[np.int32], histories: Histories) -> None:
         """See `Model.keep`; items that stay keep their order in the queue."""
-        row_of = np.full(self._items, -1, np.int32)
-        row_of[items] = np.arange(len(items), dtype=np.int32)
-        queue = row_of[_in_order(self._queue, self._items)] if self.config.negatives else self._queue.next[:0]
+        arrays = self.arrays()
+        user_of, item_of = np.full(self._users, -1, np.int32), np.full(self._items, -1, np.int32)
+        user_of[users] = np.arange(len(users), dtype=np.int32)
+        item_of[items] = np.arange(len(items), dtype=np.int32)
+        queue = item_of[arrays["queue"]]
+        pairs = np.stack([user_of[arrays["kept"][:, 0]], item_of[arrays["kept"][:, 1]]], axis=1)
+        pairs[(pairs < 0).any(axis=1)] = _GONE
         self.restore(
             {
-                "users": self._vectors[_USERS][users],
-                "items": self._vectors[_ITEMS][items],
+                "users": arrays["users"][users],
+                "items": arrays["items"][items],
                 "queue": queue[queue >= 0],
+                "kept": pairs,
+                "taken": arrays["taken"],
             }
         )
+
+    def forget_user(self, user: int) -> None:
+        """See `Model.forget_user`: nothing of the user is learned again either."""
+        super().forget_user(user)
+        kept = self.arrays()["kept"]
+        kept[kept[:, 0] == user] = _GONE
 
 
 class ISGDNegatives(ISGD):

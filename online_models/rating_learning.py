@@ -101,7 +101,7 @@ def _replay(
     """Learn taste and neuron once more from one rating of the past; bases: mean, and the user's offset."""
     draw = splitmix64(splitmix64(np.uint64(rule.seed)) ^ np.uint64(state.total[1]))
     place = histories.start[user] + np.int64((draw >> np.uint64(33)) % np.uint64(seen))
-    item, rating = histories.items[place], histories.ratings[place]
+    item, rating = int(histories.items[place]), float(histories.ratings[place])
     if np.isnan(rating) or state.items[item, 1] == 0:
         return
     squares = see_item(state, histories, item, room.neuron)
@@ -120,7 +120,7 @@ def _learn_sums(
     while mask > 0:
         genre = lowest_bit(mask)
         mask &= mask - np.uint64(1)
-        state.genres[user, genre, 0] += residual
+        state.genres[user, genre, 0] = float(state.genres[user, genre, 0]) + residual
         state.genres[user, genre, 1] += 1
         state.crowd[genre, 0] += rating - mean
         state.crowd[genre, 1] += 1.0

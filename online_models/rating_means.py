@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from online_models.ids import grown
 from online_models.interactions import REPEAT, Histories, Interactions, Moment, Predictions
 from online_models.model import Axes, Model, ModelConfig, Situation
+from online_models.parameter_ranges import check_range
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,7 @@ class RatingMeansConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a shrinkage that is not positive."""
-        for name in ("item_shrinkage", "user_shrinkage"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)!r}, expected more than 0")
+        check_range(self, "item_shrinkage", "user_shrinkage", above=0)
 
 
 @dataclass(frozen=True)

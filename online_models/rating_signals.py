@@ -224,14 +224,14 @@ def resonance(
     total, fade = 0.0, 1.0
     for k in range(np.uint64(min(seen, rule.trace_length))):
         place -= np.uint64(1)
-        rating = histories.ratings[place]
+        rating = float(histories.ratings[place])
         other = np.uint64(histories.items[place])
         residual = (to_units(rating, rule) - state.offset[other] - base) * fade
         residual = 0.0 if np.isnan(rating) else residual
         column = np.uint64(state.slot[other])
         room.past[k] = residual
         room.columns[k] = column
-        total += row[column] * residual
+        total += float(row[column]) * residual
         fade *= rule.step_decay
     return float(total / (np.sqrt(state.items[item, 1]) + rule.synapse_shrinkage))
 
@@ -259,7 +259,8 @@ def sense(
     while mask > 0:
         genre = lowest_bit(mask)
         mask &= mask - np.uint64(1)
-        preference += state.genres[user, genre, 0] / (state.genres[user, genre, 1] + rule.genre_shrinkage)
+        met = float(state.genres[user, genre, 1]) + rule.genre_shrinkage
+        preference += float(state.genres[user, genre, 0]) / met
         crowd += state.crowd[genre, 0] / (state.crowd[genre, 1] + _GENRE_SHRINKAGE_OF_ALL)
         genres += 1.0
     signals[0] = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from online_models.content import Content
 from online_models.decayed_popularity import DecayedPopularity
 from online_models.hebbian import Hebbian
 from online_models.isgd import ISGD, ISGDNegatives
@@ -10,7 +11,9 @@ from online_models.popularity import Popularity
 from online_models.random_scores import RandomScores
 from online_models.rating_means import RatingMean, RatingMeans
 from online_models.rating_synapses import RatingSynapses
+from online_models.river_baseline import RiverBaseline
 from online_models.river_biased_mf import RiverBiasedMF
+from online_models.river_funk_mf import RiverFunkMF
 from online_models.user_hebbian import UserHebbian
 from online_models.wisard import Wisard
 
@@ -22,6 +25,8 @@ MODELS: dict[str, type[Model]] = {
         Hebbian,
         RatingMean,
         RatingMeans,
+        RiverBaseline,
+        RiverFunkMF,
         RiverBiasedMF,
         UserHebbian,
         ISGD,
@@ -29,6 +34,7 @@ MODELS: dict[str, type[Model]] = {
         RandomScores,
         RatingSynapses,
         Wisard,
+        Content,
     )
 }
 

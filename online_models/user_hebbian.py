@@ -41,6 +41,7 @@ from online_models.interactions import (
     Predictions,
 )
 from online_models.model import DecayConfig, Model, ModelConfig, Situation
+from online_models.parameter_ranges import check_range
 from online_models.ranking import rank_among
 from online_models.synapses import Synapses, SynapseStore, potentiate
 
@@ -67,11 +68,10 @@ class UserHebbianConfig(DecayConfig):
     def __post_init__(self) -> None:
         """Raise `ValueError` for a parameter out of range."""
         super().__post_init__()
-        for name in ("audience", "row_synapses", "recent_items"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)!r}, expected 1 or more")
-        if not self.own_half_life_events > 0:
-            raise ValueError(f"own_half_life_events is {self.own_half_life_events!r}, expected more than 0")
+        check_range(self, "audience", "row_synapses", "recent_items", least=1)
+        check_range(self, "own_half_life_events", above=0)
+        check_range(self, "step_decay", above=0, most=1)
+        check_range(self, "reverse", "source_power", "target_power", "popularity_weight", least=0)
 
 
 class Users(NamedTuple):

@@ -79,3 +79,28 @@ def test_no_default_model_is_below_the_floor_it_is_compared_with(data_dir: Path,
     models = run_inline(settings, tmp_path)["models"]
     recall = {name: model["last_70"]["recall@10"] for name, model in models.items()}
     assert recall["hebbian"] > max(recall["popularity"], recall["decayed_popularity"])
+
+
+# takuti/stream-recommender: 40 factors, learning rate 0.002 (times 2, the derivative of the square), regularisation
+# 0.01, first vectors of deviation 0.1; fitted to the first 20 % for so many epochs.
+PUBLISHED_ISGD = ("isgd.factors=40", "isgd.rate=0.004", "isgd.regularization=0.01", "isgd.deviation=0.1")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "events", "epochs", "published"),
+    [("ml-100k", 4_240, 30, (0.02318, 0.0237)), ("ml-1m", 45_262, 10, (0.01249,))],
+)
+def test_isgd_equals_the_literature(
+    data_dir: Path, tmp_path: Path, dataset: str, events: int, epochs: int, published: tuple[float, ...]
+) -> None:
+    found = recall_at_10(
+        data_dir,
+        tmp_path,
+        dataset,
+        min_rating=5.0,
+        tie_order="file",
+        models=("isgd",),
+        params=(*PUBLISHED_ISGD, f"isgd.fit_events={events}", f"isgd.fit_epochs={epochs}"),
+    )
+    for one in published:
+        assert found == pytest.approx(one, abs=0.005)

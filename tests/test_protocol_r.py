@@ -1,7 +1,8 @@
-"""Protocol R on real data: River's BiasedMF, unchanged, gives what River's own documentation says of it.
+"""Protocol R on real data: River's models, unchanged, give what River's own documentation says of them.
 
-That is RMSE .9479 and MAE .7486 over all ratings of MovieLens 100K in the order of their times, predictions clipped
-to the scale. Ratings of equal times stand there in an order of River's own copy; ours moves the figures a little.
+That is over all ratings of MovieLens 100K in the order of their times, predictions clipped to the scale. Ratings of
+equal times stand there in an order of River's own copy; ours moves the figures a little, and those of FunkMF by what
+another draw of its first vectors does (RMSE 1.228 to 1.236 over six seeds): it has nothing but these.
 """
 
 from __future__ import annotations
@@ -17,23 +18,33 @@ from engram.settings import Settings
 pytestmark = pytest.mark.data
 
 
-@pytest.mark.parametrize(("tie_order", "within"), [("file", 0.0005), ("hash", 0.001)])
-def test_river_biased_mf_equals_its_documentation(
-    data_dir: Path, tmp_path: Path, tie_order: Any, within: float
+# RMSE and MAE, and how near ours come in the order of the file.
+RIVER = {
+    "river_baseline": (0.9541, 0.7547, 0.0005),
+    "river_biased_mf": (0.9479, 0.7486, 0.0005),
+    "river_funk_mf": (1.2250, 0.9407, 0.0125),
+}
+
+
+@pytest.mark.parametrize(("tie_order", "times"), [("file", 1), ("hash", 2)])
+def test_river_models_equal_their_documentation(
+    data_dir: Path, tmp_path: Path, tie_order: Any, times: int
 ) -> None:
     settings = Settings(
         dataset="ml-100k",
         data_dir=str(data_dir),
         tie_order=tie_order,
-        models=("river_biased_mf", "rating_means", "rating_mean"),
+        models=(*RIVER, "rating_means", "rating_mean"),
     )
     result = run_inline(settings, tmp_path)
     assert result["settings"]["rating_scale"] == [1.0, 5.0]
     found = {name: model["rating"] for name, model in result["models"].items()}
-    assert found["river_biased_mf"]["rmse"] == pytest.approx(0.9479, abs=within)
-    assert found["river_biased_mf"]["mae"] == pytest.approx(0.7486, abs=within)
-    rmse = [found[name]["rmse"] for name in ("river_biased_mf", "rating_means", "rating_mean")]
-    assert rmse == sorted(rmse)
+    for name, (rmse, mae, within) in RIVER.items():
+        assert found[name]["rmse"] == pytest.approx(rmse, abs=within * times)
+        assert found[name]["mae"] == pytest.approx(mae, abs=within * times)
+    in_order = ("river_biased_mf", "rating_means", "rating_mean")
+    rmses = [found[name]["rmse"] for name in in_order]
+    assert rmses == sorted(rmses)
 
 
 def test_the_mean_of_all_ratings_by_hand(data_dir: Path, tmp_path: Path) -> None:

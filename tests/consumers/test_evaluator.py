@@ -24,7 +24,13 @@ from tests.consumers.prediction_stream import block, random_ranks, summary, writ
 from tests.oracles.ranking_oracle import mean_figures, window_figures
 
 TOPIC = "test.predictions"
-CONFIG = PrequentialConfig(windows=(20, 50), fading_factors=(0.9,), curve_interval=5, curve_points=8)
+CONFIG = PrequentialConfig(
+    windows=(20, 50),
+    time_windows_s=(300, 86_400),
+    fading_factors=(0.9,),
+    curve_interval=5,
+    curve_points=8,
+)
 MODELS = ("hebbian", "popularity")
 RUN = RunInfo(
     dataset="invented",
@@ -290,7 +296,9 @@ def test_result_is_as_the_schema_says(log: SqliteLog) -> None:
     assert hebbian["events_per_second"] == 200 / 0.5
     assert hebbian["state_bytes"] == 1000
     assert hebbian["rating"] is None
-    assert set(hebbian["spans"]) == {"window_20", "window_50", "fading_0.9"}
+    # An event a second: all of them are of the last minutes of event time.
+    assert set(hebbian["spans"]) == {"window_20", "window_50", "window_5m", "window_1d", "fading_0.9"}
+    assert hebbian["spans"]["window_5m"] == hebbian["spans"]["window_1d"] == hebbian["all"]
 
 
 def test_the_speed_of_a_model_is_of_the_events_that_were_timed(log: SqliteLog) -> None:
@@ -358,13 +366,13 @@ def test_figures_are_published_as_metrics(log: SqliteLog) -> None:
     with Evaluator(log, TOPIC, config=CONFIG, metrics=EvaluatorMetrics(registry)) as evaluator:
         evaluator.step(0.0)
         assert evaluator.done
-        expected = figures_of([evaluator.lanes[0]])
+        expected = figures_of([evaluator.lanes[0].ranking])
     assert registry.get_sample_value("engram_prequential_events_total") == 100
     for model in MODELS:
-        for span in ("all", "last_70", "window_20", "window_50", "fading_0.9"):
+        for span in ("all", "last_70", "window_20", "window_50", "window_5m", "fading_0.9"):
             figures = expected[model][span]
             assert figures is not None
-            for measure in ("recall", "ndcg", "mrr"):
+            for measure in ("recall", "ndcg", "mrr", "precision", "hr"):
                 for k in ("5", "10", "20"):
                     labels = {"model": model, "k": k, "span": span}
                     name = f"engram_prequential_{measure}_ratio"

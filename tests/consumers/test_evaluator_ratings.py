@@ -165,8 +165,8 @@ def test_interrupted_anywhere_and_resumed_is_uninterrupted(
     write(log, TOPIC, summary(ranking, 300, rating_models=("mean", "other")))
     resumed, recomputed = evaluate(log, store), evaluate(log)
     assert resumed.result(RUN) == recomputed.result(RUN)
-    for name, array in recomputed.ratings[0].arrays().items():
-        assert array.tobytes() == resumed.ratings[0].arrays()[name].tobytes(), name
+    for name, array in recomputed.lanes[0].arrays().items():
+        assert array.tobytes() == resumed.lanes[0].arrays()[name].tobytes(), name
     with Evaluator(log, TOPIC, config=CONFIG, store=store) as done:
         assert done.done
         assert done.result(RUN) == recomputed.result(RUN)

@@ -19,6 +19,8 @@ from eventlog.log import Record
 from tests.oracles.merge_oracle import Entry, merged
 from tests.record_batches import batch_of, json_event, pack
 
+pytestmark = pytest.mark.oracle
+
 LIMITS = Limits(rating_max=5.0)
 Logs = list[list[Record]]
 
@@ -224,6 +226,7 @@ def one_partition(rng: random.Random, number: int, names: Iterator[int]) -> list
     return log
 
 
+@pytest.mark.compiled
 @settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 10**6), partitions=st.sampled_from([2, 3]), steps=STEPS)
 def test_the_order_is_in_the_log_alone(seed: int, partitions: int, steps: list[tuple[str, int, int]]) -> None:

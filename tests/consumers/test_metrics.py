@@ -33,10 +33,24 @@ FIGURES = LearnerFigures(
 )
 EVALUATED = {
     "hebbian": {
-        "all": {"recall@10": 0.25, "ndcg@10": 0.125, "mrr@10": 0.1},
+        "all": {"recall@10": 0.25, "ndcg@10": 0.125, "mrr@10": 0.1, "precision@10": 0.025, "hr@10": 0.25},
         "last_70": None,
         "window_1000": {"recall@10": 0.5},
     }
+}
+MEASURED = {
+    "engram_prequential_slice_recall_ratio": {("hebbian", "user_1"): 0.5},
+    "engram_prequential_cold_recall_ratio": {("hebbian", "all"): 0.125},
+    "engram_prequential_coverage_ratio": {("hebbian", "20", "all"): 0.75},
+    "engram_prequential_gini_ratio": {("hebbian", "20", "all"): 0.875},
+    "engram_prequential_novelty_bits": {("hebbian", "20", "all"): 9.5},
+    "engram_prequential_diversity_ratio": {("hebbian", "20", "all"): 0.25},
+    "engram_prequential_serendipity_ratio": {("hebbian", "10", "all"): 0.0625},
+    "engram_prequential_difference_ratio": {("hebbian", "popularity"): -0.25},
+    "engram_prequential_difference_low_ratio": {("hebbian", "popularity"): -0.5},
+    "engram_prequential_difference_high_ratio": {("hebbian", "popularity"): 0.0},
+    "engram_prequential_difference_p_ratio": {("hebbian", "popularity"): 0.0625},
+    "engram_prequential_difference_decided": {("hebbian", "popularity"): -1.0},
 }
 
 
@@ -65,10 +79,10 @@ def test_names_units_and_labels_conform() -> None:
     for metric in METRICS:
         assert re.fullmatch(r"engram_[a-z0-9]+(_[a-z0-9]+)*", metric.name)
         assert metric.name.endswith("_total") == (metric.type is MetricType.COUNTER), metric.name
-        assert metric.unit in {"seconds", "bytes", "ratio", "events", "users", "items"}
-        if metric.unit in {"seconds", "bytes", "ratio"}:
+        assert metric.unit in {"seconds", "bytes", "ratio", "bits", "sign", "events", "users", "items"}
+        if metric.unit in {"seconds", "bytes", "ratio", "bits"}:
             assert metric.name.removesuffix("_total").endswith(f"_{metric.unit}"), metric.name
-        assert set(metric.labels) <= {"model", "reason", "partition", "k", "span"}
+        assert set(metric.labels) <= {*("model", "baseline", "reason", "partition", "k", "span", "slice")}
         assert metric.help.endswith(".")
         assert metric.reader.endswith(".")
         assert bool(metric.buckets) == (metric.type is MetricType.HISTOGRAM)
@@ -81,7 +95,7 @@ def test_everything_scraped_is_in_the_table_and_the_table_is_scraped() -> None:
     learner.publish(FIGURES)
     learner.observe_batch(0.01)
     learner.observe_checkpoint(0.5)
-    evaluator.publish(80, EVALUATED, 0.5)
+    evaluator.publish(80, EVALUATED, 0.5, MEASURED)
     families = scrape(registry)
     # prometheus_client adds when a counter or histogram was created, as gauges.
     exposed = {
@@ -103,7 +117,7 @@ def test_a_scrape_has_the_values() -> None:
     learner.publish(FIGURES)
     for seconds in (0.002, 0.3, 99.0):
         learner.observe_batch(seconds)
-    evaluator.publish(80, EVALUATED, 1.5)
+    evaluator.publish(80, EVALUATED, 1.5, MEASURED)
     families = scrape(registry)
     assert values(families["engram_events_learned"]) == {(): 80}
     assert values(families["engram_events_repeated"]) == {(): 5}
@@ -118,6 +132,11 @@ def test_a_scrape_has_the_values() -> None:
         ("hebbian", "10", "all"): 0.25,
         ("hebbian", "10", "window_1000"): 0.5,
     }
+    for name, of in MEASURED.items():
+        # By label values; a scrape has labels in the order of their names.
+        assert {tuple(sorted(labels)): value for labels, value in values(families[name]).items()} == {
+            tuple(sorted(labels)): value for labels, value in of.items()
+        }
     batches = {
         sample.labels.get("le"): sample.value
         for sample in families["engram_learner_batch_seconds"].samples

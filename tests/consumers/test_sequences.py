@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,8 @@ from eventlog.decode import Limits, decode
 from eventlog.events import EventBatch
 from tests.oracles.sequences_oracle import SequencesOracle
 from tests.record_batches import batch_of, json_event
+
+pytestmark = pytest.mark.oracle
 
 PARTITIONS = 3
 WINDOW = 4

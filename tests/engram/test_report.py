@@ -64,6 +64,8 @@ def test_the_report_folder_is_complete(evaluator: Evaluator, tmp_path: Path) -> 
         "report.html",
         "table.csv",
         "curves.csv",
+        "slices.csv",
+        "significance.csv",
     }
     stored = json.loads((folder / "result.json").read_text("utf-8"))
     assert stored == result

@@ -19,7 +19,7 @@ from consumers.evaluator import Evaluator
 from consumers.result import RunInfo, result_schema
 from engram.curves_chart import draw_curves
 from engram.live_view import FinalTable
-from engram.report import write_report
+from engram.report import table_markdown, write_report
 from engram.report_curves import ticks
 from engram.report_page import page
 from evaluation.prequential import PrequentialConfig
@@ -173,10 +173,30 @@ def test_the_csv_files_have_every_figure_whole(good: Written) -> None:
                 assert float(said[name, span, measure]) == value
         assert int(said[name, "all", "state_bytes"]) == model["state_bytes"]
     points = list(csv.DictReader(io.StringIO((folder / "curves.csv").read_text("utf-8"))))
-    assert len(points) == len(curves["events"]) * len(MODELS) * 3  # all, and two windows
+    assert (
+        len(points) == len(curves["events"]) * len(MODELS) * 6
+    )  # all, two windows by events and three by time
     last = [row for row in points if (row["model"], row["span"]) == ("popularity", "window_20")][-1]
     assert int(last["events"]) == curves["events"][-1]
     assert float(last["mrr@10"]) == curves["models"]["popularity"]["window_20"]["mrr@10"][-1]
+
+
+def test_speed_and_state_of_every_model_are_on_the_page_in_the_table_and_in_the_result(good: Written) -> None:
+    """Of a model that only predicts ratings too."""
+    _, result, curves = good
+    changed = json.loads(json.dumps(result))
+    for at, model in enumerate(changed["models"].values()):
+        model["events_per_second"], model["state_bytes"] = 12_345.0 + at, 3_072 + 1_024 * at
+    changed["models"]["popularity"] |= {"all": None, "last_70": None, "spans": {}}
+    jsonschema.validate(changed, result_schema())
+    table, text = table_markdown(changed), page(changed, curves)
+    for name, speed, state in (("hebbian", "12,345", "3.0 KiB"), ("popularity", "12,346", "4.0 KiB")):
+        [row] = [line for line in table.splitlines() if line.startswith(f"| {name} ")]
+        assert row.endswith(f"| {speed} | {state} |")
+        [cells] = re.findall(
+            rf"<tr[^>]*><td>{name}</td>(?:<td>[^<]*</td>)*<td>{speed}</td><td>{state}</td></tr>", text
+        )
+        assert cells
 
 
 def test_a_run_below_the_floor_says_so_first(bad: Written) -> None:

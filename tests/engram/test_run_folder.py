@@ -46,6 +46,16 @@ def test_a_run_goes_on_with_the_same_events_only(tmp_path: Path) -> None:
         other.check_data("b" * 64)
 
 
+def test_a_run_goes_on_with_the_same_parameters_only(tmp_path: Path) -> None:
+    given = Settings(dataset="synthetic", models=("isgd",), params=("isgd.rate=0.05",))
+    RunFolder(tmp_path, given).start()
+    assert RunFolder(tmp_path, given).resumed
+    with pytest.raises(
+        SettingsError, match=r"unfinished run with --param \['isgd\.rate=0\.05'\] \(not \[\]\)"
+    ):
+        RunFolder(tmp_path, Settings(dataset="synthetic", models=("isgd",)))
+
+
 def test_one_owner_at_a_time(tmp_path: Path) -> None:
     with (
         Owned(tmp_path / "lock", "owned"),

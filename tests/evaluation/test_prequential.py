@@ -14,7 +14,11 @@ from evaluation.prequential import PrequentialConfig, PrequentialRanking
 from evaluation.ranking import ranking_figures
 from tests.oracles.ranking_oracle import faded_recall, mean_figures, window_figures
 
-SMALL = PrequentialConfig(windows=(3, 10), fading_factors=(0.5, 0.9), curve_interval=2, curve_points=4)
+pytestmark = pytest.mark.oracle
+
+SMALL = PrequentialConfig(
+    windows=(3, 10), time_windows_s=(64,), fading_factors=(0.5, 0.9), curve_interval=2, curve_points=4
+)
 
 
 def feed(
@@ -23,12 +27,14 @@ def feed(
     *,
     total: int | None = None,
     new_users: list[int] | None = None,
+    times_ms: list[int] | None = None,
 ) -> None:
     """Take events whose repeats and new items follow from their ranks."""
     columns = {model: np.array(column, np.int32) for model, column in ranks.items()}
     first = next(iter(columns.values()))
     state.update(
         columns,
+        event_time_ms=np.array(times_ms or [0] * len(first), np.int64),
         repeat=first == 0,
         new_item=first == -1,
         new_user=np.array(new_users or [0] * len(first), bool),
@@ -141,15 +147,18 @@ def test_any_cut_and_any_interruption_give_the_same_state(
     seed: int, cuts: list[int], interrupted_at: int, total: int | None
 ) -> None:
     ranks = random_ranks(60, seed)
+    # Events half a second apart on average, some of them late.
+    times = np.random.default_rng(seed).integers(0, 30_000, 60).tolist()
     whole = PrequentialRanking(ranks, SMALL)
-    feed(whole, ranks, total=total)
+    feed(whole, ranks, total=total, times_ms=times)
     cut = PrequentialRanking(reversed(list(ranks)), SMALL)
     edges = sorted({0, 60, interrupted_at, *cuts})
     for start, end in itertools.pairwise(edges):
         if start == interrupted_at:
             meta = json.loads(json.dumps(cut.meta()))
             cut = PrequentialRanking.restore(cut.arrays(), meta)
-        feed(cut, {model: column[start:end] for model, column in ranks.items()}, total=total)
+        part = {model: column[start:end] for model, column in ranks.items()}
+        feed(cut, part, total=total, times_ms=times[start:end])
     assert cut.digest() == whole.digest()
     assert cut.meta() == whole.meta()
     for name, array in whole.arrays().items():
@@ -172,7 +181,7 @@ def test_memory_is_bounded() -> None:
         feed(state, {"m": [3] * 37})
         sizes.add(len(state.curve))
     assert max(sizes) < SMALL.curve_points
-    assert sum(array.nbytes for array in state.arrays().values()) < 10_000
+    assert sum(array.nbytes for array in state.arrays().values()) < 20_000
 
 
 @pytest.mark.parametrize(
@@ -190,7 +199,14 @@ def test_bad_blocks_are_named_and_change_nothing(ranks: dict[str, list[int]], sa
     no = np.zeros(1, bool)
     columns = {model: np.array(column, np.int32) for model, column in ranks.items()}
     with pytest.raises(ValueError, match=said):
-        state.update(columns, repeat=no, new_item=no, new_user=no, total_events=5)
+        state.update(
+            columns,
+            event_time_ms=np.zeros(1, np.int64),
+            repeat=no,
+            new_item=no,
+            new_user=no,
+            total_events=5,
+        )
     assert state.digest() == before
 
 
@@ -201,6 +217,7 @@ def test_ranks_must_agree_with_the_flags() -> None:
         with pytest.raises(ValueError, match="expected 0 exactly for a repeat"):
             state.update(
                 {"m": np.array([rank], np.int32)},
+                event_time_ms=np.zeros(1, np.int64),
                 repeat=repeat,
                 new_item=new_item,
                 new_user=no,
@@ -213,6 +230,7 @@ def test_ranks_must_agree_with_the_flags() -> None:
     [
         {"windows": ()},
         {"windows": (0,)},
+        {"time_windows_s": (60, 0)},
         {"fading_factors": (1.0,)},
         {"curve_interval": 0},
         {"curve_points": 3},

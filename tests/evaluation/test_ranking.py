@@ -24,6 +24,10 @@ def test_hand_derived_figures() -> None:
     assert figures["ndcg@10"] == pytest.approx((1 + 1 / 2 + 1 / 3) / 5)
     assert figures["mrr@5"] == pytest.approx((1 + 1 / 3) / 5)
     assert figures["mrr@20"] == pytest.approx((1 + 1 / 3 + 1 / 7) / 5)
+    # One relevant item an event: 3 hits of 50 recommended, and a hit in 3 of 5 lists.
+    assert figures["precision@10"] == pytest.approx(3 / 50)
+    assert figures["precision@5"] == pytest.approx(2 / 25)
+    assert figures["hr@10"] == 3 / 5
 
 
 def test_cutoffs_include_their_own_rank() -> None:
@@ -45,7 +49,8 @@ def test_nothing_ranked_has_no_figures() -> None:
 
 def test_all_first_is_one_everywhere() -> None:
     figures = ranking_figures(histogram_of([1] * 7))
-    assert figures == dict.fromkeys(MEASURES, 1.0)
+    expected = dict.fromkeys(MEASURES, 1.0) | {f"precision@{cutoff}": 1 / cutoff for cutoff in (5, 10, 20)}
+    assert figures == expected
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

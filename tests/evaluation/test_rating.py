@@ -11,8 +11,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.rating import BINS, PrequentialRating, rating_figures, rating_figures_of
-from tests.oracles.rating_oracle import Rated, rating_figures_by_definition
+from evaluation.rating import (
+    BINS,
+    PrequentialRating,
+    RatingFigures,
+    like_cut,
+    rating_figures,
+    rating_figures_of,
+)
+from tests.oracles.rating_oracle import (
+    Rated,
+    like_figures_by_definition,
+    rating_figures_by_definition,
+)
+
+pytestmark = pytest.mark.oracle
 
 SCALE = (1.0, 5.0)
 NAN = float("nan")
@@ -32,7 +45,7 @@ def feed(
     state.update(rating, {model: predicted}, scale, first_counted)
 
 
-def figures(state: PrequentialRating, span: str = "all") -> dict[str, float] | None:
+def figures(state: PrequentialRating, span: str = "all") -> RatingFigures | None:
     return rating_figures([state.errors(state.models[0])], span)
 
 
@@ -48,7 +61,8 @@ def random_events(seed: int, events: int, scale: tuple[float, float] = SCALE) ->
 
 def test_figures_by_hand() -> None:
     state = PrequentialRating(["m"])
-    # Errors 1, -1, 2, 0; liked from 4 on. Right: 5 as 4 (a like), 1 as 3 and 3 as 3 (dislikes); wrong: 4 as 3.
+    # Errors 1, -1, 2, 0; a like from 4 on, called from 3.5 on. Right: 5 as 4 (a like), 1 as 3 and 3 as 3 (dislikes);
+    # wrong: 4 as 3.
     feed(state, [Rated(5, 4), Rated(1, 3), Rated(4, 3), Rated(3, 3)])
     found = figures(state)
     assert found is not None
@@ -66,14 +80,70 @@ def test_predictions_are_clipped_to_the_scale() -> None:
     assert found == {"rmse": pytest.approx(math.sqrt(1 / 3)), "mae": 1 / 3, "auc": 1.0, "accuracy": 1.0}
 
 
-def test_a_like_is_three_quarters_of_the_scale_up() -> None:
-    for scale, like_from in (((1.0, 5.0), 4.0), ((0.5, 5.0), 3.875), ((0.0, 10.0), 7.5)):
+@pytest.mark.parametrize(
+    ("scale", "like", "dislike", "cut"),
+    [
+        ((1.0, 5.0), 4.0, 3.0, 3.5),
+        ((0.5, 5.0), 4.0, 3.5, 3.75),
+        ((0.0, 10.0), 8.0, 7.0, 7.5),
+        ((-1.0, 1.0), 1.0, 0.0, 0.5),
+        ((0.0, 1.0), 1.0, 0.0, 0.5),
+    ],
+)
+def test_a_prediction_says_like_from_the_middle_of_the_grades_at_the_boundary(
+    scale: tuple[float, float], like: float, dislike: float, cut: float
+) -> None:
+    assert like_cut(scale) == cut
+    for rating, predicted, right in (
+        (like, cut, True),
+        (like, cut - 0.01, False),
+        (dislike, cut - 0.01, True),
+        (dislike, cut, False),
+    ):
         state = PrequentialRating(["m"])
-        below = like_from - 0.125
-        feed(state, [Rated(like_from, like_from), Rated(below, below), Rated(below, like_from)], scale=scale)
+        feed(state, [Rated(rating, predicted)], scale=scale)
         found = figures(state)
         assert found is not None
-        assert found["accuracy"] == 2 / 3
+        assert found["accuracy"] == right
+
+
+def test_a_rating_is_a_like_from_three_quarters_of_the_scale_up() -> None:
+    for scale, like_from in (((1.0, 5.0), 4.0), ((0.5, 5.0), 3.875), ((0.0, 10.0), 7.5)):
+        for rating, right in ((like_from, True), (like_from - 0.001, False)):
+            state = PrequentialRating(["m"])
+            feed(state, [Rated(rating, scale[1])], scale=scale)
+            found = figures(state)
+            assert found is not None
+            assert found["accuracy"] == right
+
+
+def test_a_stated_probability_of_like_is_what_auc_and_accuracy_are_of() -> None:
+    state = PrequentialRating(["both", "rates"], ["both", "likes"])
+    assert state.models == ("both", "likes", "rates")
+    rating = np.array([5.0, 4.0, 1.0, 3.0, NAN, 5.0])
+    predicted = np.array([5.0, 1.0, 1.0, 4.0, 3.0, NAN])
+    # Likes .5 and .9 against dislikes .5 and .2: of four pairs three are won and one is a tie.
+    liked = np.array([0.5, 0.9, 0.5, 0.2, 0.7, NAN])
+    state.update(rating, {"both": predicted, "rates": predicted}, SCALE, 0, {"both": liked, "likes": liked})
+    found = rating_figures_of([state])
+    errors = {"rmse": math.sqrt((0 + 9 + 0 + 1) / 4), "mae": (0 + 3 + 0 + 1) / 4}
+    # .5 says like: right of the first, wrong of the third.
+    assert found["both"]["all"] == {**errors, "auc": (3 + 0.5) / 4, "accuracy": 3 / 4}
+    assert found["likes"]["all"] == {"rmse": None, "mae": None, "auc": 3.5 / 4, "accuracy": 3 / 4}
+    # From the ratings: likes 5 and 1 against dislikes 1 and 4; 4 -> 1 and 3 -> 4 are wrong.
+    assert found["rates"]["all"] == {**errors, "auc": (2 + 0.5) / 4, "accuracy": 2 / 4}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_stated_likes_agree_with_the_oracle(seed: int) -> None:
+    events = [Rated(one.rating, one.predicted / 5) for one in random_events(seed, 200)]
+    rating, liked = (np.array(column) for column in zip(*events, strict=True))
+    state = PrequentialRating([], ["m"])
+    state.update(rating, {}, SCALE, 60, {"m": liked})
+    for span, kept in (("all", events), ("last_70", events[60:])):
+        expected = like_figures_by_definition(kept, SCALE, (0.0, 1.0), 0.5, BINS)
+        assert expected is not None
+        assert figures(state, span) == {"rmse": None, "mae": None, **expected}
 
 
 def test_what_is_not_given_or_not_predicted_is_left_out() -> None:
@@ -108,7 +178,7 @@ def test_the_auc_of_many_events_is_exact() -> None:
     """More pairs than float64 counts exactly: 2 ** 54 of them, all won but one tie."""
     state = PrequentialRating(["m"])
     errors = state.errors("m")
-    errors.counts[0, 0] = 1
+    errors.counts[0, 1] = 1
     errors.bins[0, 0, 7] = 1 << 27
     errors.bins[0, 1, 9] = (1 << 27) - 1
     errors.bins[0, 1, 7] = 1

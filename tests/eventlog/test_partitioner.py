@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kafka.partitioner.default import murmur2
 
 from eventlog.partitioner import partition_of, partitions_of
+
+pytestmark = pytest.mark.oracle
 
 # Kafka's own test vectors (org.apache.kafka.common.utils.UtilsTest.testMurmur2).
 KAFKA_MURMUR2 = {

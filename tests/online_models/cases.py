@@ -16,6 +16,7 @@ from online_models.model import ClockName, Model, ModelConfig, Situation
 from online_models.rating_synapses import RatingSynapsesConfig
 from online_models.registry import MODELS
 from online_models.river_biased_mf import RiverBiasedMFConfig
+from online_models.river_funk_mf import RiverFunkMFConfig
 from online_models.user_hebbian import UserHebbianConfig
 from online_models.wisard import WisardConfig
 from tests.online_models.event_streams import Driver, random_stream, rating_by_rows
@@ -27,6 +28,7 @@ SMALL: dict[str, Callable[[], ModelConfig]] = {
     "hebbian": lambda: HebbianConfig(
         trace_length=5, half_life_events=4, half_life_s=240, direct_neurons=12, row_synapses=6
     ),
+    "river_funk_mf": lambda: RiverFunkMFConfig(n_factors=3),
     "river_biased_mf": lambda: RiverBiasedMFConfig(n_factors=3),
     "user_hebbian": lambda: UserHebbianConfig(
         audience=3,
@@ -41,7 +43,7 @@ SMALL: dict[str, Callable[[], ModelConfig]] = {
     "wisard": lambda: WisardConfig(
         nodes=6, width=3, finer_nodes=4, crowd_limit=20, trace_length=5, row_synapses=8
     ),
-    "isgd_negatives": lambda: ISGDNegativesConfig(factors=3, negatives=2),
+    "isgd_negatives": lambda: ISGDNegativesConfig(factors=3, negatives=2, fit_events=60, fit_epochs=2),
 }
 STREAM = random_stream(11, 300, users=25, items=40, late=0.1)
 CLOCKS: tuple[ClockName, ...] = ("event_count", "event_time")

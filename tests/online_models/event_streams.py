@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.catalogue import CatalogueStore
+from online_models.catalogue import CatalogueStore, ItemFacts
 from online_models.history import History
+from online_models.ids import IdTable
 from online_models.interactions import Histories, Interactions, Moment, Predictions
 from online_models.model import ClockName, Model
 from tests.oracles.history_oracle import Event
@@ -69,6 +70,20 @@ def rating_by_rows(event: Event) -> float:
     return 1.0 + (event.user + event.item) % 5
 
 
+# What the items topic would say of most items, by row.
+_GENRES = ("Drama", "Comedy", "Crime", "Western", "Horror", "Romance")
+FACTS = {
+    row: ItemFacts(
+        str(row),
+        tuple(genre for bit, genre in enumerate(_GENRES) if (row * 7 + 3) % 61 >> bit & 1),
+        1890 + row * 13 % 160 if row % 5 else None,
+        ("en", "fr", None)[row % 3],
+    )
+    for row in range(60)
+    if row % 7
+}
+
+
 class Driver:
     """A lane without log and ids: histories, clock and one model."""
 
@@ -80,6 +95,8 @@ class Driver:
         self.rating_of = rating_of
         self.history = History()
         self.catalogue = CatalogueStore()
+        self.items = IdTable()
+        self.catalogue.add(list(FACTS.values()), self.items)
         self.learned = 0
         self.latest_ms = 0
 
@@ -113,7 +130,8 @@ class Driver:
         item = np.array([event.item for event in events], np.int32)
         time_ms = np.array([event.time_ms for event in events], np.int64)
         rating = np.array([self.rating_of(event) for event in events])
-        self.catalogue.follow(np.array([str(row).encode() for row in item.tolist()], np.bytes_), item)
+        ids = np.array([str(row).encode() for row in item.tolist()], np.bytes_)
+        self.catalogue.follow(ids, self.items.rows(ids))
         found = self.history.advance(user, item, time_ms, rating)
         n = found.taken
         events, user, item, time_ms, rating = events[:n], user[:n], item[:n], time_ms[:n], rating[:n]

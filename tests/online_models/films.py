@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from online_models.catalogue import ItemFacts
-from online_models.ids import IdTable
+from online_models.catalogue import CatalogueStore, ItemFacts
 from tests.online_models.event_streams import Driver
 from tests.oracles.rating_synapses_oracle import GENRES, Film
 
@@ -32,7 +31,8 @@ def describe(driver: Driver, items: int) -> dict[int, Film]:
         )
         for item in range(items)
     ]
-    driver.catalogue.add([*numbering, *facts], IdTable())
+    driver.catalogue = CatalogueStore()
+    driver.catalogue.add([*numbering, *facts], driver.items)
     return {
         item: Film(
             frozenset(genre for genre in film(item).genres if genre < GENRES),

@@ -25,6 +25,8 @@ KINDS = {
     "hebbian": (True, False),
     "rating_mean": (False, True),
     "rating_means": (False, True),
+    "river_baseline": (False, True),
+    "river_funk_mf": (False, True),
     "river_biased_mf": (False, True),
     "user_hebbian": (True, False),
     "isgd": (True, False),
@@ -32,20 +34,26 @@ KINDS = {
     "random": (True, False),
     "rating_synapses": (False, True),
     "wisard": (False, True),
+    "content": (True, False),
 }
 # Models for which the order of arrival matters, whatever the clock says.
 IN_ORDER_OF_ARRIVAL = {
     "rating_means": "a residual is taken from the mean and the offsets of its moment",
+    "river_baseline": "a step of gradient descent starts where the step before it ended",
+    "river_funk_mf": "a step of gradient descent starts where the step before it ended",
     "river_biased_mf": "a step of gradient descent starts where the step before it ended",
     "isgd": "a step of gradient descent starts where the step before it ended",
     "isgd_negatives": "a step of gradient descent starts where the step before it ended",
     "rating_synapses": "residuals, tastes and the readout are taken from the state of their moment",
     "wisard": "thermometers and the readout are taken from the state of their moment",
     "random": "scores belong to rows, which are numbered in order of arrival",
+    "content": "what is known of an item goes by its row in these tests",
 }
 # Models whose state grows with users too, not with items alone.
 KNOWS_USERS = {
     "rating_means": "an offset of each user",
+    "river_baseline": "a bias of each user",
+    "river_funk_mf": "a latent vector of each user",
     "river_biased_mf": "a bias and a latent vector of each user",
     "user_hebbian": "a row of synapses of each user",
     "isgd": "a latent vector of each user",
@@ -54,6 +62,7 @@ KNOWS_USERS = {
     "wisard": "discriminators of each user",
 }
 DRAWS = {
+    "river_funk_mf",
     "river_biased_mf",
     "isgd",
     "isgd_negatives",

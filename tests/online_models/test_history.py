@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from online_models.history import History
 from online_models.interactions import NEW_ITEM, NEW_USER, REPEAT
 from tests.online_models.event_streams import in_rows, random_stream
 from tests.oracles.history_oracle import Event, HistoryOracle
+
+pytestmark = pytest.mark.oracle
 
 
 def advance(history: History, events: list[Event]) -> list[tuple[bool, bool, bool, int, int]]:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from online_models.ids import ABSENT, IdTable, grown
 from tests.oracles.ids_oracle import IdsOracle
 
+pytestmark = pytest.mark.oracle
+
 # Ids as the log admits them: UTF-8 without NUL, 1 to 256 bytes; short alphabets make prefixes and repeats.
 IDS = st.one_of(
     st.text("ab", min_size=1, max_size=4),
@@ -67,6 +69,7 @@ def test_padding_is_no_part_of_an_id() -> None:
     assert table.rows(wide).tolist() == table.rows(column(["7", "77"])).tolist() == [0, 1]
 
 
+@pytest.mark.compiled
 def test_growth_far_beyond_the_first_capacities() -> None:
     table = IdTable()
     ids = [f"user-{at * 7919}" for at in range(20_000)]

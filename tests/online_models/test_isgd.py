@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numba
 import numpy as np
@@ -19,17 +15,20 @@ from tests.oracles.history_oracle import Event
 from tests.oracles.isgd_oracle import ISGDOracle
 from tests.oracles.user_rank_oracle import walk_of_users
 
+pytestmark = pytest.mark.oracle
+
 STREAM = random_stream(41, 80 if numba.config.DISABLE_JIT else 400, users=20, items=45)
 SMALL = ISGDConfig(factors=4, rate=0.2, regularization=0.05, deviation=0.3)
 
 
 @pytest.mark.parametrize("ties_against", [True, False])
 @pytest.mark.parametrize("seed", [0, 9])
+@pytest.mark.parametrize("fit", [(0, 1), (30, 3)])
 @pytest.mark.parametrize("negatives", [0, 1, 3, 60])
 def test_ranks_vectors_and_queue_are_those_of_the_oracle(
-    negatives: int, seed: int, ties_against: bool
+    negatives: int, fit: tuple[int, int], seed: int, ties_against: bool
 ) -> None:
-    config = replace(SMALL, negatives=negatives)
+    config = replace(SMALL, negatives=negatives, fit_events=fit[0], fit_epochs=fit[1])
     driver = Driver(ISGD(config, Situation(seed=seed, ties_against=ties_against)), "event_count")
     oracle = ISGDOracle(asdict(config), seed)
     expected = list(walk_of_users(oracle, STREAM, "event_count", ties_against=ties_against))
@@ -39,6 +38,8 @@ def test_ranks_vectors_and_queue_are_those_of_the_oracle(
     ] == []
     arrays = driver.model.arrays()
     assert arrays["queue"].tolist() == oracle.queue
+    assert arrays["taken"].tolist() == [fit[0]]
+    assert not len(arrays["kept"])
     for name, vectors in (("users", oracle.users), ("items", oracle.items)):
         assert arrays[name].shape == (len(vectors), 4)
         for row, vector in vectors.items():
@@ -59,6 +60,28 @@ def test_one_step_by_hand() -> None:
     assert model.arrays()["items"][0] == 0.5 - 0.5 * 0.25 * 0.5
     assert model.arrays()["users"][0] == arrays["users"][0]
     assert model.arrays()["items"][1] == arrays["items"][1]
+
+
+def test_the_beginning_is_learned_again_by_hand() -> None:
+    """One factor, no regularisation, p = q = 1/2: each step adds rate * (1 - p q) * 1/2 to both."""
+    one = ISGDConfig(factors=1, rate=0.5, regularization=0.0, fit_events=2, fit_epochs=3)
+    driver = Driver(ISGD(one), "event_count")
+    driver.feed([Event(0, 0, 0)])
+    arrays = {name: array.copy() for name, array in driver.model.arrays().items()}
+    assert arrays["kept"].tolist() == [[0, 0]]
+    assert arrays["taken"].tolist() == [1]
+    arrays["users"][0] = arrays["items"][0] = 0.5
+    driver.model.restore(arrays)
+    driver.feed([Event(0, 0, 1)])  # a repeat is not counted
+    assert driver.model.arrays()["taken"].tolist() == [1]
+    driver.feed([Event(1, 1, 2)])
+    # Twice more: 1/2 + 1/2 * 3/4 * 1/2 = 11/16, then with q = p again, p + 1/2 * (1 - p^2) * p.
+    p = 11 / 16
+    assert driver.model.arrays()["users"][0] == driver.model.arrays()["items"][0] == p + (1 - p * p) * p / 2
+    assert not len(driver.model.arrays()["kept"])
+    later = driver.model.arrays()["users"][0].copy()
+    driver.feed([Event(2, 2, 3)])  # and never again
+    assert driver.model.arrays()["users"][0] == later
 
 
 def test_negatives_are_the_items_longest_out_of_use() -> None:
@@ -91,7 +114,7 @@ def test_new_vectors_are_normal_and_depend_on_seed_row_and_side_alone() -> None:
     assert (few.model.arrays()["users"] == users[:5]).all()
 
 
-@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="too slow without the compiler")
+@pytest.mark.compiled
 @pytest.mark.parametrize("model", [ISGD, ISGDNegatives])
 def test_the_checkerboard_is_learned(model: type[ISGD]) -> None:
     """40 items are live; ten of them by chance are 10 / 40 at most, of the user's own 20 they are a half."""
@@ -103,24 +126,18 @@ def test_the_checkerboard_is_learned(model: type[ISGD]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("factors", 0), ("negatives", -1), ("rate", 0.0), ("deviation", float("nan"))]
+    ("field", "value"),
+    [
+        ("factors", 0),
+        ("negatives", -1),
+        ("fit_events", -1),
+        ("fit_epochs", 0),
+        ("rate", 0.0),
+        ("deviation", float("nan")),
+    ],
 )
 def test_parameters_out_of_range_are_refused(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{field} is {value}, expected"):
         ISGDConfig(**{field: value})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="regularization is -1, expected 0 or more"):
         ISGDConfig(regularization=-1)
-
-
-@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="this is the run without the compiler already")
-def test_the_same_without_the_compiler() -> None:
-    wraps = "ignore:overflow encountered:RuntimeWarning"  # as 64-bit hashes do
-    finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", wraps, __file__],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numba
@@ -25,6 +21,8 @@ from tests.oracles.hebbian_oracle import HebbianOracle
 from tests.oracles.history_oracle import Event, HistoryOracle
 from tests.oracles.popularity_oracle import PopularityOracle
 from tests.oracles.rank_oracle import ModelOracle, Ranked, walk
+
+pytestmark = pytest.mark.oracle
 
 CLOCKS: tuple[ClockName, ...] = ("event_count", "event_time")
 SECOND_MS = 1_000
@@ -256,18 +254,3 @@ def test_a_newcomer_replaces_the_weakest_with_its_own_increment() -> None:
     assert arrays["post"].tolist() == [[1, 3], [3, 2], [1, 3], [2, 0]]
     assert arrays["weight"].tolist() == [[1.0, 0.25], [0.5, 1.0], [0.5, 1.0], [0.5, 0.125]]
     assert arrays["lost"].tolist() == [0.5, 0.5, 0.25, 0.25]
-
-
-@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="this is the run without the compiler already")
-def test_the_same_without_the_compiler() -> None:
-    tests = Path(__file__).parents[1]
-    files = [Path(__file__).with_name("test_rating_oracles.py"), tests / "evaluation" / "test_rating.py"]
-    finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, *map(str, files)],
-        cwd=tests.parent,
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numba
 import numpy as np
 import pytest
@@ -15,6 +10,8 @@ from online_models.model import Situation
 from online_models.random_scores import RandomScores, splitmix64
 from tests.online_models.event_streams import Driver, random_stream
 from tests.oracles import random_scores_oracle
+
+pytestmark = pytest.mark.oracle
 
 STREAM = random_stream(31, 60 if numba.config.DISABLE_JIT else 600, users=40, items=120)
 GOLDEN = 0x9E3779B97F4A7C15
@@ -38,7 +35,7 @@ def test_scores_are_those_of_the_oracle(seed: int) -> None:
         ]
 
 
-@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="too slow without the compiler")
+@pytest.mark.compiled
 @pytest.mark.parametrize("seed", [0, 5])
 def test_it_hits_ten_of_n_candidates_by_chance(seed: int) -> None:
     """Each event is a coin of its own with probability 10 / candidates: within five standard deviations."""
@@ -57,17 +54,3 @@ def test_it_hits_ten_of_n_candidates_by_chance(seed: int) -> None:
     assert (ranks > 0).sum() == len(chances)
     deviation = sum(p * (1 - p) for p in chances) ** 0.5
     assert abs(((ranks > 0) & (ranks <= 10)).sum() - sum(chances)) < 5 * deviation
-
-
-@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="this is the run without the compiler already")
-def test_the_same_without_the_compiler() -> None:
-    wraps = "ignore:overflow encountered:RuntimeWarning"  # as 64-bit hashes do
-    finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", wraps, __file__],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]

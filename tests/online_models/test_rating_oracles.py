@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ from river import optim, reco
 
 from online_models.model import Situation
 from online_models.rating_means import RatingMean, RatingMeans, RatingMeansConfig
-from online_models.river_biased_mf import RiverBiasedMF
+from online_models.registry import MODELS
 from tests.online_models.cases import STREAM, sometimes_rated
 from tests.online_models.event_streams import Driver
 from tests.oracles.history_oracle import Event
 from tests.oracles.rating_oracle import RatingMeansOracle
+
+pytestmark = pytest.mark.oracle
 
 
 def rated(events: list[Event]) -> list[tuple[int, Event, float]]:
@@ -59,15 +62,41 @@ def test_rating_mean_by_hand() -> None:
     assert found == expected
 
 
-def test_river_biased_mf_is_river_unchanged() -> None:
-    driver = Driver(RiverBiasedMF(), "event_count", sometimes_rated)
-    found = driver.predict_in(STREAM, [50, 51]).ratings
-    model: Any = reco.BiasedMF(
+RIVER: dict[str, Callable[[], Any]] = {
+    "river_baseline": lambda: reco.Baseline(optimizer=optim.SGD(0.025)),
+    "river_funk_mf": lambda: reco.FunkMF(
+        n_factors=10,
+        optimizer=optim.SGD(0.05),
+        initializer=optim.initializers.Normal(mu=0.0, sigma=0.1, seed=73),
+    ),
+    "river_biased_mf": lambda: reco.BiasedMF(
         n_factors=10,
         bias_optimizer=optim.SGD(0.025),
         latent_optimizer=optim.SGD(0.05),
         latent_initializer=optim.initializers.Normal(mu=0.0, sigma=0.1, seed=73),
-    )
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RIVER)
+def test_river_models_are_river_unchanged(name: str) -> None:
+    driver = Driver(MODELS[name](), "event_count", sometimes_rated)
+    found = driver.predict_in(STREAM, [50, 51]).ratings
+    model = RIVER[name]()
     for at, event, rating in rated(STREAM):
         assert found[at] == model.predict_one(event.user, event.item)
         model.learn_one(event.user, event.item, rating)
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("river_baseline", "rate"),
+        ("river_funk_mf", "n_factors"),
+        ("river_biased_mf", "bias_rate"),
+        ("river_biased_mf", "latent_sigma"),
+    ],
+)
+def test_parameters_of_river_models_are_positive(name: str, field: str) -> None:
+    with pytest.raises(ValueError, match=f"{field} is 0, expected more than 0"):
+        MODELS[name].config_type(**{field: 0})

@@ -13,6 +13,7 @@ from tests.online_models.films import describe
 from tests.oracles.history_oracle import Event
 from tests.oracles.rating_synapses_oracle import RatingSynapsesOracle
 
+pytestmark = pytest.mark.oracle
 ITEMS = max(event.item for event in STREAM) + 1
 CONFIGS = {
     "collisions": RatingSynapsesConfig(trace_length=5, reverse_length=3, row_synapses=8, forgetting=0.98),
@@ -95,6 +96,7 @@ def test_rows_of_synapses_keep_their_columns_when_items_are_dropped() -> None:
     kept = np.arange(1, ITEMS, dtype=np.int32)
     users = np.arange(driver.history.users, dtype=np.int32)
     driver.history.keep(users, kept)
+    driver.items.keep(kept)
     driver.catalogue.keep(kept)
     driver.model.keep(users, kept, driver.histories)
     assert driver.model.arrays()["slot"].tolist() == before["slot"][1:].tolist()

@@ -30,6 +30,7 @@ def without(count: int, *gone: int) -> np.ndarray:
 
 def keep(driver: Driver, users: np.ndarray, items: np.ndarray) -> None:
     driver.history.keep(users, items)
+    driver.items.keep(items)
     driver.catalogue.keep(items)
     driver.model.keep(users, items, driver.histories)
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -20,6 +17,8 @@ from tests.online_models.event_streams import Driver, checkerboard, in_rows, ran
 from tests.oracles.history_oracle import Event
 from tests.oracles.user_hebbian_oracle import UserHebbianOracle
 from tests.oracles.user_rank_oracle import walk_of_users
+
+pytestmark = pytest.mark.oracle
 
 CLOCKS: tuple[ClockName, ...] = ("event_count", "event_time")
 STREAM = random_stream(51, 120 if numba.config.DISABLE_JIT else 500, users=20, items=45, late=0.1)
@@ -137,7 +136,7 @@ def test_a_model_without_users_is_restored_as_one() -> None:
     assert restored.model.digest() == fresh.model.digest()
 
 
-@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="too slow without the compiler")
+@pytest.mark.compiled
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_checkerboard_is_learned(seed: int) -> None:
     """40 items are live, 20 of them the user's colour: ten by chance are 10 / 40 at most, of its own a half."""
@@ -149,7 +148,7 @@ def test_the_checkerboard_is_learned(seed: int) -> None:
 
 
 @pytest.mark.data
-@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="too slow without the compiler")
+@pytest.mark.compiled
 def test_the_order_of_models_on_movielens(data_dir: Path, tmp_path: Path) -> None:
     """The five-star ratings of ML-100K: above .15, which a user-user model alone is known to reach."""
     names = ("user_hebbian", "isgd_negatives", "popularity", "random")
@@ -174,16 +173,3 @@ def test_the_order_of_models_on_movielens(data_dir: Path, tmp_path: Path) -> Non
 def test_parameters_out_of_range_are_refused(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{field} is {value}, expected"):
         UserHebbianConfig(**{field: value})  # type: ignore[arg-type]
-
-
-@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="this is the run without the compiler already")
-def test_the_same_without_the_compiler() -> None:
-    finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from online_models.catalogue import ItemFacts
-from online_models.ids import IdTable
+from online_models.catalogue import CatalogueStore, ItemFacts
 from online_models.model import Situation
 from online_models.ram_nodes import DISLIKE, LIKE, UNDECIDED, decide, image, trained, tuples, untrained
 from online_models.retina import BITS
@@ -20,6 +19,7 @@ from tests.online_models.test_rating_synapses import ITEMS, rating_of
 from tests.oracles.history_oracle import Event
 from tests.oracles.wisard_oracle import WisardOracle
 
+pytestmark = pytest.mark.oracle
 SMALL = WisardConfig(
     nodes=9, width=3, finer_nodes=5, crowd_limit=12, trace_length=7, reverse_length=3, row_synapses=16
 )
@@ -161,7 +161,9 @@ def test_the_mental_image_and_the_verdict_show_a_taste() -> None:
     driver = Driver(Wisard(), "event_count", lambda event: 5.0 if event.item % 2 == 0 else 1.0)
     model = driver.model
     assert isinstance(model, Wisard)
-    driver.catalogue.add([ItemFacts(str(item), [f"{item % 2}"], None, None) for item in range(40)], IdTable())
+    facts = [ItemFacts(str(item), [f"{item % 2}"], None, None) for item in range(40)]
+    driver.catalogue = CatalogueStore()
+    driver.catalogue.add(facts, driver.items)
     driver.feed(
         [Event(0, item, item * 60_000) for item in range(30)] + [Event(1, item, 10**7) for item in range(40)]
     )

@@ -2,7 +2,8 @@
 
     e = 1 - p . q        p += rate * (e q - regularization p)        q += rate * (e p - regularization q)
 
-Before that, p alone steps towards 0 on each negative: the items longest out of use.
+Before that, p alone steps towards 0 on each negative: the items longest out of use. The first `fit_events` events are
+learned again, `fit_epochs` - 1 times, when the last of them has come, each time shuffled once more.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class ISGDOracle:
         self.users: dict[int, Vector] = {}
         self.items: dict[int, Vector] = {}
         self.queue: list[int] = []
+        self.first: list[Event] = []
 
     def start(self, side: int, row: int) -> Vector:
         """Draw a new vector; side: 0 users, 1 items."""
@@ -42,6 +44,21 @@ class ISGDOracle:
         return [sum(p * q for p, q in zip(mine, self.items[item], strict=True)) for item in range(items)]
 
     def learn(self, event: Event, tick: int, now: int) -> None:
+        """Learn an event, and the beginning again when it is the last of it."""
+        self.learn_once(event)
+        if len(self.first) == self.p["fit_events"]:
+            return
+        self.first.append(event)
+        if len(self.first) == self.p["fit_events"]:
+            order = list(self.first)
+            for epoch in range(self.p["fit_epochs"] - 1):
+                for last in reversed(range(1, len(order))):
+                    chosen = int(uniform(self.seed, -1, epoch * len(order) + last) * (last + 1))
+                    order[last], order[chosen] = order[chosen], order[last]
+                for again in order:
+                    self.learn_once(again)
+
+    def learn_once(self, event: Event) -> None:
         """Step towards 0 on negatives, then towards 1."""
         mine = self.users.setdefault(event.user, self.start(0, event.user))
         item = self.items.setdefault(event.item, self.start(1, event.item))

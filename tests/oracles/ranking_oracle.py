@@ -16,6 +16,8 @@ def mean_figures(ranks: Sequence[int]) -> dict[str, float] | None:
         hits = [rank for rank in ranked if 1 <= rank <= cutoff]
         figures[f"recall@{cutoff}"] = len(hits) / len(ranked)
         figures[f"ndcg@{cutoff}"] = sum(math.log(2) / math.log(r + 1) for r in hits) / len(ranked)
+        figures[f"precision@{cutoff}"] = sum(1 / cutoff for _ in hits) / len(ranked)
+        figures[f"hr@{cutoff}"] = sum(bool(1 <= rank <= cutoff) for rank in ranked) / len(ranked)
         figures[f"mrr@{cutoff}"] = sum(1 / rank for rank in hits) / len(ranked)
     return figures
 

@@ -14,6 +14,42 @@ class Rated(NamedTuple):
     predicted: float
 
 
+def call_from(scale: tuple[float, float]) -> float:
+    """The middle between the least grade that is a like and the grade below it."""
+    least, greatest = scale
+    step = 1.0 if least == int(least) and greatest == int(greatest) else 0.5
+    grades = [least + step * at for at in range(round((greatest - least) / step) + 1)]
+    likes = [grade for grade in grades if grade >= least + 0.75 * (greatest - least)]
+    return (likes[0] + grades[grades.index(likes[0]) - 1]) / 2
+
+
+def like_figures_by_definition(
+    events: Sequence[Rated], scale: tuple[float, float], said_of: tuple[float, float], cut: float, bins: int
+) -> dict[str, float] | None:
+    """AUC and accuracy; `Rated.predicted` is in the range `said_of`, and says like from `cut` on."""
+    least, greatest = scale
+    like_from = least + 0.75 * (greatest - least)
+    low, high = said_of
+    said = [
+        (event.rating >= like_from, min(max(event.predicted, low), high))
+        for event in events
+        if not math.isnan(event.rating) and not math.isnan(event.predicted)
+    ]
+    if not said:
+        return None
+
+    def place(predicted: float) -> int:
+        return math.floor((predicted - low) / (high - low) * (bins - 1) + 0.5)
+
+    likes = [place(predicted) for liked, predicted in said if liked]
+    dislikes = [place(predicted) for liked, predicted in said if not liked]
+    won = sum(1.0 if a > b else 0.5 if a == b else 0.0 for a in likes for b in dislikes)
+    return {
+        "auc": won / (len(likes) * len(dislikes)) if likes and dislikes else 0.5,
+        "accuracy": sum(liked == (predicted >= cut) for liked, predicted in said) / len(said),
+    }
+
+
 def rating_figures_by_definition(
     events: Sequence[Rated], scale: tuple[float, float], bins: int
 ) -> dict[str, float] | None:
@@ -22,28 +58,16 @@ def rating_figures_by_definition(
     bins: predictions are rounded to so many places of the scale for the AUC, as the tested ones are.
     """
     least, greatest = scale
-    like_from = least + 0.75 * (greatest - least)
-    said = [
-        (event.rating, min(max(event.predicted, least), greatest))
+    errors = [
+        min(max(event.predicted, least), greatest) - event.rating
         for event in events
         if not math.isnan(event.rating) and not math.isnan(event.predicted)
     ]
-    if not said:
-        return None
-    errors = [predicted - rating for rating, predicted in said]
-
-    def place(predicted: float) -> int:
-        return math.floor((predicted - least) / (greatest - least) * (bins - 1) + 0.5)
-
-    likes = [place(predicted) for rating, predicted in said if rating >= like_from]
-    dislikes = [place(predicted) for rating, predicted in said if rating < like_from]
-    won = sum(1.0 if a > b else 0.5 if a == b else 0.0 for a in likes for b in dislikes)
-    right = [(rating >= like_from) == (predicted >= like_from) for rating, predicted in said]
-    return {
+    likes = like_figures_by_definition(events, scale, scale, call_from(scale), bins)
+    return likes and {
         "rmse": math.sqrt(sum(error * error for error in errors) / len(errors)),
         "mae": sum(abs(error) for error in errors) / len(errors),
-        "auc": won / (len(likes) * len(dislikes)) if likes and dislikes else 0.5,
-        "accuracy": sum(right) / len(right),
+        **likes,
     }
 
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from producers.event_order import TieOrder, crc32_of_pairs, replay_order
 
+pytestmark = pytest.mark.oracle
+
 # Ids as the log takes them: any text without control characters, of 1 to 256 bytes.
 IDS = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=64)
 EVENTS = st.lists(st.tuples(IDS, IDS, st.integers(0, 3)), max_size=60)

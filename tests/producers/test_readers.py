@@ -15,6 +15,8 @@ from producers.datasets import DATASETS
 from producers.readers.item_lines import year_of_title
 from producers.readers.rating_lines import LineFormat, read_rating_lines
 
+pytestmark = pytest.mark.oracle
+
 TABS = LineFormat("\t", None, half_stars=False, rating_min=1, rating_max=5)
 
 

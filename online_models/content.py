@@ -1,0 +1,279 @@
+"""Content: items like those that the user had last, by genres, year and language alone.
+
+An item x has features f with values x_f: each of its g genres 1/g; its year, spread over the two nearest of years
+`YEAR_STEP` apart, adding up to 1; its language 1. Groups are genres, years and languages. At an event of user u the
+taste is read from the last L items y_0 (newest), y_1, ... of the user's history:
+
+    t(f) = sum_k step_decay^k y_k,f        p(f | u) = (t(f) + prior b(f)) / (t(group of f) + prior)
+
+b(f) is the share of f in its group over all events so far, with one event's worth spread evenly. The score is the
+log-likelihood ratio of the item's features, as of naive Bayes:
+
+    score(x) = sum over groups of weight * sum_f x_f log(p(f | u) / b(f))
+
+There is no state of users: what a user takes back is out at once. Items that nobody has had are scored as any other,
+so new items are ranked among the whole catalogue. An item of which nothing is known scores 0: no better, no worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models.catalogue import MAX_GENRES, Catalogue
+from online_models.ids import grown
+from online_models.interactions import (
+    MISS,
+    NEW_ITEM,
+    NOT_RANKED,
+    REPEAT,
+    Histories,
+    Interactions,
+    Moment,
+    Predictions,
+)
+from online_models.model import Model, ModelConfig, Situation
+from online_models.ranking import rank_among
+
+FIRST_YEAR, YEAR_STEP, YEARS = 1900, 5, 28  # 1900, 1905, ... 2035; what lies outside counts as the nearest
+YEAR_SPAN = YEAR_STEP * (YEARS - 1) + 1
+LANGUAGES = 32  # those with a higher number count as one
+FEATURES = MAX_GENRES + YEARS + LANGUAGES
+_GROUPS = ((0, MAX_GENRES), (MAX_GENRES, MAX_GENRES + YEARS), (MAX_GENRES + YEARS, FEATURES))
+
+
+@dataclass(frozen=True)
+class ContentConfig(ModelConfig):
+    """See the module: trace_length is L; prior in items; a weight for each group."""
+
+    trace_length: int = 60
+    step_decay: float = 0.95
+    prior: float = 10.0
+    genre_weight: float = 1.0
+    year_weight: float = 1.0
+    language_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a parameter out of range."""
+        if self.trace_length < 1:
+            raise ValueError(f"trace_length is {self.trace_length!r}, expected 1 or more")
+        if not 0 < self.step_decay <= 1:
+            raise ValueError(f"step_decay is {self.step_decay!r}, expected more than 0, at most 1")
+        if not self.prior > 0:
+            raise ValueError(f"prior is {self.prior!r}, expected more than 0")
+
+
+class Rule(NamedTuple):
+    """`ContentConfig` for the kernels, and the lane's rule of ties."""
+
+    trace_length: int
+    step_decay: float
+    prior: float
+    weights: tuple[float, float, float]
+    ties_against: bool
+
+
+class Scratch(NamedTuple):
+    """lift: float64[FEATURES], weight * log(p / b), and what it makes of a whole group.
+
+    of_set: float64[sets], of a set of genres. of_year: float64[1 + YEAR_SPAN], of a year, counted from FIRST_YEAR - 1.
+    of_language: float64[1 + LANGUAGES]. Place 0 is 0, for what is unknown. scores: float64[items or entries].
+    """
+
+    lift: NDArray[np.float64]
+    of_set: NDArray[np.float64]
+    of_year: NDArray[np.float64]
+    of_language: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+
+@numba.njit(cache=True)
+def _year_place(year: int) -> tuple[int, float]:
+    """The lower of the two features of a year, and the share of the upper one."""
+    place = min(max((year - FIRST_YEAR) / YEAR_STEP, 0.0), YEARS - 1.0)
+    lower = min(int(place), YEARS - 2)
+    return MAX_GENRES + lower, place - lower
+
+
+@numba.njit(cache=True)
+def add_features(catalogue: Catalogue, entry: int, amount: float, out: NDArray[np.float64]) -> None:
+    """out[f] += amount * x_f for the item of `entry`."""
+    mask, count = catalogue.genres[entry], 0
+    left = mask
+    while left:
+        left &= left - np.uint64(1)
+        count += 1
+    genre = 0
+    while mask:
+        if mask & np.uint64(1):
+            out[genre] += amount / count
+        mask >>= np.uint64(1)
+        genre += 1
+    if catalogue.year[entry] > 0:
+        lower, share = _year_place(catalogue.year[entry])
+        out[lower] += amount * (1.0 - share)
+        out[lower + 1] += amount * share
+    if catalogue.language[entry] > 0:
+        out[MAX_GENRES + YEARS + min(catalogue.language[entry], LANGUAGES) - 1] += amount
+
+
+@numba.njit(cache=True)
+def _lifts(
+    catalogue: Catalogue, trace: NDArray[np.int32], base: NDArray[np.float64], rule: Rule, scratch: Scratch
+) -> None:
+    """Fill all of scratch but the scores for a user whose last items are `trace` (int32, oldest first)."""
+    lift = scratch.lift
+    lift[:] = 0.0
+    gain = 1.0
+    for k in range(len(trace)):
+        add_features(catalogue, catalogue.entry[trace[len(trace) - 1 - k]], gain, lift)
+        gain *= rule.step_decay
+    for group in range(3):
+        first, last = _GROUPS[group]
+        taste, total = 0.0, 0.0
+        for f in range(first, last):
+            taste += lift[f]
+            total += base[f]
+        for f in range(first, last):
+            usual = (base[f] + 1.0 / (last - first)) / (total + 1.0)
+            likely = (lift[f] + rule.prior * usual) / (taste + rule.prior)
+            lift[f] = rule.weights[group] * np.log(likely / usual)
+    for number in range(len(catalogue.genre_sets)):
+        mask, total, count, genre = catalogue.genre_sets[number], 0.0, 0, 0
+        while mask:
+            if mask & np.uint64(1):
+                total += lift[genre]
+                count += 1
+            mask >>= np.uint64(1)
+            genre += 1
+        scratch.of_set[number] = total / max(count, 1)
+    for place in range(YEAR_SPAN):
+        lower, share = _year_place(FIRST_YEAR + place)
+        scratch.of_year[place + 1] = lift[lower] * (1.0 - share) + lift[lower + 1] * share
+    for number in range(LANGUAGES):
+        scratch.of_language[number + 1] = lift[MAX_GENRES + YEARS + number]
+
+
+@numba.njit(cache=True)
+def _score_entries(catalogue: Catalogue, entries: NDArray[np.int32], scratch: Scratch) -> None:
+    """scratch.scores[i] = score of entries[i] (int32[n]), from what `_lifts` filled."""
+    # Single arrays in the loop: a tuple of arrays that is passed on costs more than the sum itself.
+    genre_set, year, language = catalogue.genre_set, catalogue.year, catalogue.language
+    of_set, of_year, of_language, scores = (
+        scratch.of_set,
+        scratch.of_year,
+        scratch.of_language,
+        scratch.scores,
+    )
+    for i in range(len(entries)):
+        entry = entries[i]
+        place = min(max(year[entry] - FIRST_YEAR, 0) + 1, YEAR_SPAN) if year[entry] > 0 else 0
+        scores[i] = of_set[genre_set[entry]] + of_year[place] + of_language[min(language[entry], LANGUAGES)]
+
+
+@numba.njit(cache=True)
+def _cold_rank(
+    catalogue: Catalogue, target: int, had: NDArray[np.int32], rule: Rule, scratch: Scratch
+) -> int:
+    """Rank of the entry `target` (>= 1) among all entries less those of the items `had`."""
+    scores, above = scratch.scores, 0
+    _score_entries(catalogue, np.arange(len(catalogue.genres), dtype=np.int32), scratch)
+    own = scores[target]
+    for entry in range(1, len(catalogue.genres)):
+        above += scores[entry] >= own if rule.ties_against else scores[entry] > own
+    for item in had:
+        entry = catalogue.entry[item]
+        if entry > 0:
+            above -= scores[entry] >= own if rule.ties_against else scores[entry] > own
+    return above if rule.ties_against else above + 1
+
+
+@numba.njit(cache=True)
+def _test_then_learn(
+    events: Interactions,
+    histories: Histories,
+    base: NDArray[np.float64],
+    rule: Rule,
+    scratch: Scratch,
+    ranks: NDArray[np.int32],
+    cold: NDArray[np.int32],
+) -> None:
+    """base: float64[FEATURES], sums of features over all events."""
+    catalogue = histories.catalogue
+    for i in range(len(events.user)):
+        if events.flags[i] & REPEAT:
+            ranks[i] = NOT_RANKED
+            continue
+        target = events.item[i]
+        start = histories.start[events.user[i]]
+        had = histories.items[start : start + events.seen[i]]
+        _lifts(catalogue, had[max(len(had) - rule.trace_length, 0) :], base, rule, scratch)
+        if events.flags[i] & NEW_ITEM:
+            ranks[i] = MISS
+            if catalogue.entry[target] > 0:
+                cold[i] = _cold_rank(catalogue, catalogue.entry[target], had, rule, scratch)
+        else:
+            _score_entries(catalogue, catalogue.entry[: events.items[i]], scratch)
+            ranks[i] = rank_among(scratch.scores, events.items[i], target, had, rule.ties_against)
+        add_features(catalogue, catalogue.entry[target], 1.0, base)
+
+
+class Content(Model):
+    """Items like those that the user had last, by what is known of them."""
+
+    name: ClassVar[str] = "content"
+    ranks_cold: ClassVar[bool] = True
+    config_type: ClassVar[type[ModelConfig]] = ContentConfig
+    config: ContentConfig
+
+    def __init__(self, config: ModelConfig | None = None, situation: Situation | None = None) -> None:
+        super().__init__(config, situation)
+        self._base = np.zeros(FEATURES)
+        self._scores = np.zeros(256)
+
+    @property
+    def _rule(self) -> Rule:
+        config = self.config
+        weights = (float(config.genre_weight), float(config.year_weight), float(config.language_weight))
+        ties_against = self.situation.ties_against
+        return Rule(config.trace_length, config.step_decay, float(config.prior), weights, ties_against)
+
+    def _scratch(self, catalogue: Catalogue, items: int) -> Scratch:
+        self._scores = grown(self._scores, max(items, len(catalogue.genres)))
+        return Scratch(
+            lift=np.zeros(FEATURES),
+            of_set=np.zeros(len(catalogue.genre_sets)),
+            of_year=np.zeros(1 + YEAR_SPAN),
+            of_language=np.zeros(1 + LANGUAGES),
+            scores=self._scores,
+        )
+
+    def test_then_learn(self, events: Interactions, histories: Histories, out: Predictions) -> None:
+        """See `Model.test_then_learn`."""
+        if not len(events.user):
+            return
+        scratch = self._scratch(histories.catalogue, int(events.item.max()) + 1)
+        _test_then_learn(events, histories, self._base, self._rule, scratch, out.ranks, out.cold)
+
+    def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
+        """See `Model.scores`: log-likelihood ratio of what is known of the item."""
+        scratch = self._scratch(histories.catalogue, moment.items)
+        seen = int(histories.length[user]) if user >= 0 else 0
+        end = (int(histories.start[user]) if user >= 0 else 0) + seen
+        trace = histories.items[end - min(seen, self.config.trace_length) : end]
+        _lifts(histories.catalogue, trace, self._base, self._rule, scratch)
+        _score_entries(histories.catalogue, histories.catalogue.entry[: moment.items], scratch)
+        return scratch.scores[: moment.items].copy()
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """base: float64[FEATURES], sums of features over all events."""
+        return {"base": self._base}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """See `Model.restore`."""
+        self._base = arrays["base"].copy()
