@@ -58,9 +58,9 @@ class RatingSynapsesConfig(ModelConfig):
     genre_shrinkage: float = 8.0
     synapse_shrinkage: float = 200.0
     step_decay: float = 0.99
-    trace_length: int = 128
-    reverse_length: int = 32
-    row_synapses: int = 1024
+    trace_length: int = 64
+    reverse_length: int = 16
+    row_synapses: int = 512
     session_decay: float = 0.7
     session_gap_s: float = 20.0
     taste_rate: float = 0.2
