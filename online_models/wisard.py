@@ -44,8 +44,8 @@ from online_models.wisard_kernels import (
 )
 
 # Where the readout starts: about where it is after the first 30 % of MovieLens 100K.
-_FIRST_WEIGHTS: Final = (0.0, 0.4, 0.3, 0.6, 0.7, 0.3)
-_FIRST_SQUARES: Final = 10.0
+_FIRST_WEIGHTS: Final = (0.0, 0.3, 0.1, 1.0, 0.8, 0.4)
+_FIRST_SQUARES: Final = 30.0
 _INSIDE: Final = "rating_"
 
 
@@ -66,8 +66,8 @@ class WisardConfig(ModelConfig):
     crowd_shrinkage: float = 4.0
     crowd_limit: int = 32_768
     readout_rate: float = 0.1
-    trace_length: int = 200
-    reverse_length: int = 64
+    trace_length: int = 256
+    reverse_length: int = 128
     row_synapses: int = 1024
 
     def __post_init__(self) -> None:

@@ -53,8 +53,8 @@ class WisardOracle:
         self.crowd: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0])
         self.finer: dict[tuple[int, int, int], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
         self.level: dict[int, list[int]] = defaultdict(lambda: [0, 0])
-        self.weights = [0.0, 0.4, 0.3, 0.6, 0.7, 0.3]
-        self.squares = [10.0] * 6
+        self.weights = [0.0, 0.3, 0.1, 1.0, 0.8, 0.4]
+        self.squares = [30.0] * 6
 
     def retina(self, item: int, numbers: Sequence[float]) -> list[int]:
         bits = [bit for k, column in enumerate(SEEN) for bit in self.numbers[k].bits(numbers[column])]
