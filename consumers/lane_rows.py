@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +16,7 @@ from online_models.history import History
 from online_models.history_pool import Advance
 from online_models.ids import ABSENT, IdTable
 from online_models.interactions import REPEAT, Histories, Interactions
+from online_models.top_k import occurrences
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -26,16 +26,6 @@ class Kept(NamedTuple):
 
     users: NDArray[np.int32]
     items: NDArray[np.int32]
-
-
-@numba.njit(cache=True)
-def count_of(items: NDArray[np.int32], among: NDArray[np.int32]) -> NDArray[np.int32]:
-    """How often each of `items` (int32[k]) stands in `among` (int32[n]); int32[k]."""
-    found = np.zeros(len(items), np.int32)
-    for i in range(len(items)):
-        for other in among:
-            found[i] += other == items[i]
-    return found
 
 
 class LaneRows:
@@ -136,7 +126,7 @@ class LaneRows:
         catalogue = self.catalogue.view
         found.items[: len(items)] = self.items.hashes(items)
         fresh = ahead.item[ahead.flags & REPEAT == 0]
-        found.item_seen[: len(items)] = self.history.had_by(items) - count_of(items, fresh)
+        found.item_seen[: len(items)] = self.history.had_by(items) - occurrences(items, fresh)
         found.genres[: len(items)] = catalogue.genres[catalogue.entry[items]]
         return found
 

@@ -38,6 +38,7 @@ from online_models.interactions import (
     Predictions,
 )
 from online_models.model import Model, ModelConfig, Situation
+from online_models.parameter_ranges import check_range
 from online_models.ranking import rank_among
 
 FIRST_YEAR, YEAR_STEP, YEARS = 1900, 5, 28  # 1900, 1905, ... 2035; what lies outside counts as the nearest
@@ -60,12 +61,10 @@ class ContentConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a parameter out of range."""
-        if self.trace_length < 1:
-            raise ValueError(f"trace_length is {self.trace_length!r}, expected 1 or more")
-        if not 0 < self.step_decay <= 1:
-            raise ValueError(f"step_decay is {self.step_decay!r}, expected more than 0, at most 1")
-        if not self.prior > 0:
-            raise ValueError(f"prior is {self.prior!r}, expected more than 0")
+        check_range(self, "trace_length", least=1)
+        check_range(self, "step_decay", above=0, most=1)
+        check_range(self, "prior", above=0)
+        check_range(self, "genre_weight", "year_weight", "language_weight", least=0)
 
 
 class Rule(NamedTuple):

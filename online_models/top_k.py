@@ -32,3 +32,13 @@ def top_k(
         rows[place], best[place] = row, score
         count = min(count + 1, k)
     return rows[:count].copy(), best[:count].copy()
+
+
+@numba.njit(cache=True)
+def occurrences(items: NDArray[np.int32], among: NDArray[np.int32]) -> NDArray[np.int32]:
+    """How often each of `items` (int32[k]) stands in `among` (int32[n]); int32[k]."""
+    found = np.zeros(len(items), np.int32)
+    for i in range(len(items)):
+        for other in among:
+            found[i] += other == items[i]
+    return found

@@ -24,6 +24,8 @@ from tests.oracles.beyond_oracle import (
     serendipity_by_definition,
 )
 
+pytestmark = pytest.mark.oracle
+
 MODELS = ("hebbian", "popularity")
 EVENTS = 120
 

@@ -8,6 +8,8 @@ import pytest
 from evaluation.cold_items import ColdRanking, cold_figures
 from tests.oracles.ranking_oracle import mean_figures
 
+pytestmark = pytest.mark.oracle
+
 NEW = np.array([1, 0, 1, 1, 0, 1, 1], bool)
 RANKS = np.array([3, 0, 0, 40, 0, 1, 20], np.int32)
 

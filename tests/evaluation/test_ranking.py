@@ -8,6 +8,8 @@ import pytest
 from evaluation.ranking import MEASURES, clip_ranks, count_ranks, empty_histogram, ranking_figures
 from tests.oracles.ranking_oracle import mean_figures
 
+pytestmark = pytest.mark.oracle
+
 
 def histogram_of(ranks: list[int]) -> np.ndarray:
     return count_ranks(clip_ranks(np.array(ranks, np.int32)))

@@ -22,6 +22,8 @@ from evaluation.significance import (
 from evaluation.tails import Z_95, normal_two_sided, sign_test
 from tests.oracles.sessions_oracle import Paired, hit, interval_by_definition, sessions_by_definition
 
+pytestmark = pytest.mark.oracle
+
 DEFAULTS = ("popularity", "decayed_popularity", "hebbian")
 MODELS = ("hebbian", "popularity")
 SMALL = SignificanceConfig(look_every=50, first_look=100, min_blocks=2, session_gap_s=60)
@@ -168,6 +170,7 @@ def runs(seed: int, count: int, rates: tuple[float, float]) -> list[dict[str, ob
     return found
 
 
+@pytest.mark.compiled
 def test_equal_models_are_hardly_ever_called_different() -> None:
     pairs = runs(7, 400, (0.6, 0.1))
     ever_decided = sum(pair["decided_at"] is not None for pair in pairs) / len(pairs)
@@ -179,6 +182,7 @@ def test_equal_models_are_hardly_ever_called_different() -> None:
     assert abs(held - 0.95) <= 3 * math.sqrt(0.95 * 0.05 / len(pairs))
 
 
+@pytest.mark.compiled
 def test_a_better_model_is_found_and_the_look_is_said() -> None:
     state = Comparison(MODELS, DEFAULTS, SignificanceConfig(look_every=500, first_look=1_000, min_blocks=30))
     rng = np.random.default_rng(1)

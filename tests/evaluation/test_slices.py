@@ -12,6 +12,8 @@ from evaluation.slices import SLICES, USER_SLICES, SlicedRanking, slice_figures
 from tests.oracles.ranking_oracle import mean_figures
 from tests.oracles.slices_oracle import BELONGS
 
+pytestmark = pytest.mark.oracle
+
 
 def events(seed: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ranks of two models, and what user and item had had."""

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from evaluation.time_windows import TimeWindows, duration_name
 from tests.oracles.time_windows_oracle import in_time_window
 
+pytestmark = pytest.mark.oracle
+
 DURATIONS_S = (64, 100, 640)  # panes of 1,000, 1,563 and 10,000 ms
 
 

@@ -15,6 +15,8 @@ from tests.oracles.content_oracle import ContentOracle
 from tests.oracles.history_oracle import Event
 from tests.oracles.rank_oracle import walk
 
+pytestmark = pytest.mark.oracle
+
 CONFIG = ContentConfig(trace_length=5, step_decay=0.5, prior=2.0, year_weight=0.5, language_weight=2.0)
 STREAM = random_stream(51, 60 if numba.config.DISABLE_JIT else 300, users=15, items=40)
 

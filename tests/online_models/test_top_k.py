@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from online_models.top_k import top_k
+from online_models.top_k import occurrences, top_k
+
+pytestmark = pytest.mark.oracle
 
 
 @given(
@@ -20,3 +23,12 @@ def test_the_best_are_those_of_a_stable_sort(scores: list[int], had: set[int], k
     expected = sorted((row for row in range(len(scores)) if row not in had), key=lambda row: -scores[row])[:k]
     assert rows.tolist() == expected
     assert best.tolist() == [scores[row] for row in expected]
+
+
+@given(
+    items=st.lists(st.integers(0, 9), max_size=20, unique=True),
+    among=st.lists(st.integers(0, 9), max_size=60),
+)
+def test_occurrences_are_those_of_a_count(items: list[int], among: list[int]) -> None:
+    found = occurrences(np.array(items, np.int32), np.array(among, np.int32))
+    assert found.tolist() == [among.count(item) for item in items]
