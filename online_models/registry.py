@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from online_models.blend import Blend
 from online_models.decayed_popularity import DecayedPopularity
 from online_models.hebbian import Hebbian
 from online_models.isgd import ISGD, ISGDNegatives
@@ -18,6 +19,7 @@ MODELS: dict[str, type[Model]] = {
         Popularity,
         DecayedPopularity,
         Hebbian,
+        Blend,
         RatingMean,
         RatingMeans,
         RiverBiasedMF,
