@@ -8,7 +8,7 @@ For a user with potentials v (see `blend_potentials`), at a gap after the user's
     f_short, f_long = ln(1 + fade v(c) / (prior * pi(c)))   co-activation beside what is expected by chance
     f_lift          = fade v_lift(c)                        every item of the trace has its own say: naive Bayes
     f_trend         = ln P(c)                               a mixture of popularities (see `blend_trends`)
-    f_recency       = -ln(events since c was last taken)
+    f_recency       = log2(events since c was last taken), linear between powers of 2
     f_age           = ln(1 + how often users with as many items took c)
 
 Learn, with the user's last items y_1 (newest), y_2, ... and gains g_k = step_decay^(k-1) (1 + gap_k /
@@ -75,7 +75,7 @@ from online_models.interactions import (
     Predictions,
 )
 from online_models.model import DecayConfig, Model, ModelConfig, Situation
-from online_models.polynomials import log_in_place
+from online_models.polynomials import log_in_place, rough_log2_in_place
 from online_models.ranking import rank_among
 from online_models.synapses import Synapses, SynapseStore, potentiate, rescale
 
@@ -105,7 +105,7 @@ class BlendConfig(DecayConfig):
     gap_exponent: tuple[float, float, float, float] = (0.5, 0.05, 0.8, 0.05)
     gap_scale_s: float = 60.0
     slots: int = 64
-    recall_length: int = 24
+    recall_length: int = 12
     short_length: int = 20
     short_step_decay: float = 0.88
     short_gap_exponent: float = 0.5
@@ -117,7 +117,7 @@ class BlendConfig(DecayConfig):
     short_prior: float = 3.0
     long_prior: float = 10.0
     lift_prior: float = 100.0
-    first_weights: tuple[float, float, float, float, float, float] = (0.5, 0.5, 0.3, 0.8, 0.05, 0.1)
+    first_weights: tuple[float, float, float, float, float, float] = (0.5, 0.5, 0.3, 0.8, -0.03, 0.1)
     weight_rate: float = 0.05
     share_rate: float = 0.001
     correction_rate: float = 0.05
@@ -232,7 +232,7 @@ def _rebase(state: State, known: int, now: int, rule: Rule) -> None:
     neurons.base[0] = now
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")  # a check for division by zero would keep loops from being vectorised
 def score_all(
     value: NDArray[np.float32],
     faded: NDArray[np.float64],
@@ -252,11 +252,14 @@ def score_all(
     total, activity = neurons.total[0], neurons.activity
     prior = np.float32(_PRIOR_COUNT * unit)
     one = np.float32(1.0)
+    rarity = scratch.rows[1]
+    for item in range(known):
+        rarity[item] = one / (activity[item] + prior)
     for part, kind, expected in ((_F_SHORT, SHORT, rule.short_prior), (_F_LONG, LONG, rule.long_prior)):
         feature, potential = features[part], value[kind]
         scale = np.float32(faded[kind] * total / (expected * np.sqrt(unit)))
         for item in range(known):
-            feature[item] = one + potential[item] * scale / (activity[item] + prior)
+            feature[item] = one + potential[item] * scale * rarity[item]
         log_in_place(feature, known, scratch.rows[0])
     feature, potential, left = features[_F_LIFT], value[LIFT], np.float32(faded[LIFT])
     for item in range(known):
@@ -265,9 +268,11 @@ def score_all(
     log_in_place(features[_F_TREND], known, scratch.rows[0])
     feature, learned = features[_F_RECENCY], np.float64(state.learned[0])
     for item in range(known):
-        feature[item] = one / np.float32(learned - state.last[item])
-    log_in_place(feature, known, scratch.rows[0])
-    features[_F_AGE, :known] = state.taken_log[contexts[0], :known]
+        feature[item] = np.float32(learned - state.last[item])
+    rough_log2_in_place(feature, known)
+    feature, taken = features[_F_AGE], state.taken_log[contexts[0]]
+    for item in range(known):
+        feature[item] = taken[item]
     potential, left = value[CORRECTION], np.float32(faded[CORRECTION])
     by_age, by_gap = state.bias[contexts[0]], state.bias[AGES + contexts[1]]
     weights = state.weights.value
@@ -414,7 +419,7 @@ def _test_then_learn(
             ranks[i] = rank_among(scratch.scores, known, target, had, ties_against)
             for item in had:
                 scratch.scores[item] = TAKEN
-            softmax(scratch.scores, known, scratch.ones, scratch.rows[0])
+            softmax(scratch.scores, target, known, scratch.ones, scratch.rows[0])
             step_weights(
                 state.weights,
                 contexts,
@@ -423,6 +428,7 @@ def _test_then_learn(
                 target,
                 known,
                 rule.weight_rate,
+                scratch.rows[0],
             )
             active = neurons.activity[target] / neurons.total[0] if neurons.total[0] > _NOTHING else 0.0
             adapt_shares(state.trends, target, active, known, rule.share_rate, state.learned[0])

@@ -108,6 +108,22 @@ def fade(leaks: Leaks, gap_ms: int, out: NDArray[np.float64]) -> None:
 
 
 @numba.njit(cache=True)
+def _leak_and_add(
+    synapses: Synapses, pre: int, gain: float, left: float, known: int, row: NDArray[np.float32]
+) -> None:
+    """row = left * row + gain * w(pre, .) over [:known]."""
+    kept, scale = np.float32(left), np.float32(gain)
+    if len(synapses.post) == 0:
+        weight = synapses.weight[pre]
+        for post in range(known):
+            row[post] = row[post] * kept + weight[post] * scale
+    else:
+        for post in range(known):
+            row[post] *= kept
+        spread(synapses, pre, scale, known, row)
+
+
+@numba.njit(cache=True, error_model="numpy")  # a check for division by zero would keep loops from being vectorised
 def charge(
     value: NDArray[np.float32],
     item: int,
@@ -122,31 +138,28 @@ def charge(
 
     faded: see `fade`. unit: of the forward scale, now. scratch: float32[2, items].
     """
-    for kind in range(KINDS):
-        left = np.float32(leaks.leak[kind] * faded[kind])
-        row = value[kind]
-        for post in range(known):
-            row[post] *= left
-    for kind, synapses, whole in (
-        (SHORT, neurons.short, neurons.short_sum[item]),
-        (LONG, neurons.long, neurons.long_sum[item]),
-    ):
-        if whole > _NOTHING:
-            spread(synapses, item, np.float32(whole**-0.5), known, value[kind])
-    spread(neurons.correction, item, np.float32(1.0), known, value[CORRECTION])
+    norm = np.ones(KINDS)
+    norm[SHORT] = neurons.short_sum[item] ** -0.5 if neurons.short_sum[item] > _NOTHING else 0.0
+    norm[LONG] = neurons.long_sum[item] ** -0.5 if neurons.long_sum[item] > _NOTHING else 0.0
+    _leak_and_add(neurons.short, item, norm[SHORT], leaks.leak[SHORT] * faded[SHORT], known, value[SHORT])
+    _leak_and_add(neurons.long, item, norm[LONG], leaks.leak[LONG] * faded[LONG], known, value[LONG])
+    left = leaks.leak[CORRECTION] * faded[CORRECTION]
+    _leak_and_add(neurons.correction, item, 1.0, left, known, value[CORRECTION])
     scale, prior = lift_scales(neurons, unit, leaks)
     activity, lift = neurons.activity, value[LIFT]
     weight = neurons.short.weight[item]
-    one = np.float32(1.0)
+    one, kept = np.float32(1.0), np.float32(leaks.leak[LIFT] * faded[LIFT])
     if len(neurons.short.post) == 0:
         lifted = scratch[0]
         for post in range(known):
             lifted[post] = one + weight[post] * scale / (activity[post] + prior)
         log_in_place(lifted, known, scratch[1])
         for post in range(known):
-            lift[post] += lifted[post]
+            lift[post] = lift[post] * kept + lifted[post]
     else:
         posts = neurons.short.post[item]
+        for post in range(known):
+            lift[post] *= kept
         for place in range(neurons.short.used[item]):
             post = posts[place]
             lift[post] += np.float32(np.log(one + weight[place] * scale / (activity[post] + prior)))

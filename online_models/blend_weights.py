@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.polynomials import exp_in_place
+from online_models.polynomials import dot, exp_in_place
 from online_models.synapses import Synapses, potentiate
 
 AGES = 9  # of a user: 0, 1, 2 to 3, 4 to 7, ... 128 and more items
@@ -53,48 +53,22 @@ def gap_class(seen: int, gap_ms: int) -> int:
 
 
 @numba.njit(cache=True)
-def largest(x: NDArray[np.float32], known: int) -> np.float32:
-    """Greatest of x[:known], in eight lanes side by side."""
-    lanes = np.full(8, TAKEN)
-    whole = known - known % 8
-    for at in range(0, whole, 8):
-        for lane in range(8):
-            lanes[lane] = max(lanes[lane], x[at + lane])
-    for at in range(whole, known):
-        lanes[0] = max(lanes[0], x[at])
-    return np.float32(lanes.max())
-
-
-@numba.njit(cache=True)
-def dot(p: NDArray[np.float32], x: NDArray[np.float32], known: int) -> float:
-    """Sum of p * x over [:known], in eight lanes and a fixed order."""
-    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = np.float32(0.0)
-    whole = known - known % 8
-    for at in range(0, whole, 8):
-        a0 += p[at] * x[at]
-        a1 += p[at + 1] * x[at + 1]
-        a2 += p[at + 2] * x[at + 2]
-        a3 += p[at + 3] * x[at + 3]
-        a4 += p[at + 4] * x[at + 4]
-        a5 += p[at + 5] * x[at + 5]
-        a6 += p[at + 6] * x[at + 6]
-        a7 += p[at + 7] * x[at + 7]
-    total = np.float64(a0) + a1 + a2 + a3 + a4 + a5 + a6 + a7
-    for at in range(whole, known):
-        total += p[at] * x[at]
-    return total
-
-
-@numba.njit(cache=True)
 def softmax(
-    scores: NDArray[np.float32], known: int, ones: NDArray[np.float32], scratch: NDArray[np.float32]
+    scores: NDArray[np.float32],
+    target: int,
+    known: int,
+    ones: NDArray[np.float32],
+    scratch: NDArray[np.float32],
 ) -> None:
-    """scores[:known] become probabilities; ones: float32[items] of 1."""
-    top = largest(scores, known)
+    """scores[:known] become probabilities; ones: float32[items] of 1.
+
+    Odds are taken against the target, so no maximum is looked for; they are cut at e^87 to either side.
+    """
+    own = scores[target]
     for item in range(known):
-        scores[item] -= top
+        scores[item] -= own
     exp_in_place(scores, known, scratch)
-    scale = np.float32(1.0 / dot(scores, ones, known))
+    scale = np.float32(1.0 / dot(scores, ones, known, scratch))
     for item in range(known):
         scores[item] *= scale
 
@@ -108,10 +82,11 @@ def step_weights(
     target: int,
     known: int,
     rate: float,
+    scratch: NDArray[np.float32],
 ) -> None:
     """One step towards what makes `target` likelier; features: float32[parts, items]; chances: P, float32[items]."""
     for part in range(len(features)):
-        gradient = features[part, target] - dot(chances, features[part], known)
+        gradient = features[part, target] - dot(chances, features[part], known, scratch)
         for context in (0, 1 + contexts[0], 1 + AGES + contexts[1]):
             weights.squares[context, part] += gradient * gradient
             step = rate * gradient / (np.sqrt(weights.squares[context, part]) + 1.0)
