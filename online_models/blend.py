@@ -106,12 +106,12 @@ class BlendConfig(DecayConfig):
     gap_scale_s: float = 60.0
     slots: int = 64
     recall_length: int = 12
-    short_length: int = 20
+    short_length: int = 12
     short_step_decay: float = 0.88
     short_gap_exponent: float = 0.5
     short_reverse: float = 0.5
-    long_length: int = 40
-    long_step_decay: float = 0.96
+    long_length: int = 20
+    long_step_decay: float = 0.94
     long_gap_exponent: float = 0.0
     long_reverse: float = 1.0
     short_prior: float = 3.0

@@ -23,6 +23,7 @@ KINDS = {
     "popularity": (True, False),
     "decayed_popularity": (True, False),
     "hebbian": (True, False),
+    "blend": (True, False),
     "rating_mean": (False, True),
     "rating_means": (False, True),
     "river_biased_mf": (False, True),
@@ -35,6 +36,7 @@ KINDS = {
 IN_ORDER_OF_ARRIVAL = {
     "rating_means": "a residual is taken from the mean and the offsets of its moment",
     "river_biased_mf": "a step of gradient descent starts where the step before it ended",
+    "blend": "a step of gradient descent starts where the step before it ended",
     "isgd": "a step of gradient descent starts where the step before it ended",
     "isgd_negatives": "a step of gradient descent starts where the step before it ended",
     "random": "scores belong to rows, which are numbered in order of arrival",
