@@ -31,7 +31,7 @@ from online_models.synapses import Synapses, spread
 SHORT, LONG, LIFT, CORRECTION = range(4)
 KINDS = 4
 NOBODY = -1
-_PRIOR_COUNT = 0.1  # events that an item is believed to have had before the first
+PRIOR_COUNT = 0.1  # events that an item is believed to have had before the first
 _NOTHING = 1e-30
 
 
@@ -96,7 +96,7 @@ def slot_of(potentials: Potentials, user: int) -> int:
 def lift_scales(neurons: Neurons, unit: float, leaks: Leaks) -> tuple[np.float32, np.float32]:
     """(scale, prior): the lift of w is ln(1 + w * scale / (a + prior)), w and a on the forward scale of `unit`."""
     total = neurons.total[0] / unit
-    return np.float32(total / leaks.lift_prior), np.float32(_PRIOR_COUNT * unit)
+    return np.float32(total / leaks.lift_prior), np.float32(PRIOR_COUNT * unit)
 
 
 @numba.njit(cache=True)
@@ -111,7 +111,7 @@ def fade(leaks: Leaks, gap_ms: int, out: NDArray[np.float64]) -> None:
 def _leak_and_add(
     synapses: Synapses, pre: int, gain: float, left: float, known: int, row: NDArray[np.float32]
 ) -> None:
-    """row = left * row + gain * w(pre, .) over [:known]."""
+    """Let `row` be left * row + gain * w(pre, .) over [:known]."""
     kept, scale = np.float32(left), np.float32(gain)
     if len(synapses.post) == 0:
         weight = synapses.weight[pre]
@@ -123,7 +123,9 @@ def _leak_and_add(
         spread(synapses, pre, scale, known, row)
 
 
-@numba.njit(cache=True, error_model="numpy")  # a check for division by zero would keep loops from being vectorised
+@numba.njit(
+    cache=True, error_model="numpy"
+)  # a check for division by zero would keep loops from being vectorised
 def charge(
     value: NDArray[np.float32],
     item: int,

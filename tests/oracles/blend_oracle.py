@@ -148,7 +148,9 @@ class BlendOracle:
         for item in self.activity.of:
             expected = (self.activity.at(item, now) + 0.1) / total
             counts = [
-                math.log(1 + self.fade(kind, gap_ms) * value[kind].get(item, 0.0) / (self.p[prior] * expected))
+                math.log(
+                    1 + self.fade(kind, gap_ms) * value[kind].get(item, 0.0) / (self.p[prior] * expected)
+                )
                 for kind, prior in ((SHORT, "short_prior"), (LONG, "long_prior"))
             ]
             since = self.learned - self.last[item]
@@ -239,9 +241,7 @@ class BlendOracle:
             m + step * (0.99 * m * p / whole + 0.01 / len(self.share) - m)
             for m, p in zip(self.share, likely, strict=True)
         ]
-        error = {
-            item: -p for item, p in chance.items() if p > self.p["correction_least"] and item != target
-        }
+        error = {item: -p for item, p in chance.items() if p > self.p["correction_least"] and item != target}
         error[target] = 1 - chance[target]
         rate = self.p["correction_rate"] * left
         gain, energy = self.fade(CORRECTION, gap_ms), 0.0
@@ -265,11 +265,7 @@ class BlendOracle:
         for kind, name in ((SHORT, "short"), (LONG, "long")):
             for k, (before, then_ms) in enumerate(list(reversed(trace))[: self.p[f"{name}_length"]]):
                 gap = max(time_ms - then_ms, 0) / (self.p["gap_scale_s"] * 1000)
-                gain = (
-                    left
-                    * self.p[f"{name}_step_decay"] ** k
-                    * (1 + gap) ** -self.p[f"{name}_gap_exponent"]
-                )
+                gain = left * self.p[f"{name}_step_decay"] ** k * (1 + gap) ** -self.p[f"{name}_gap_exponent"]
                 for pre, post, amount in (
                     (before, target, gain),
                     (target, before, self.p[f"{name}_reverse"] * gain),
