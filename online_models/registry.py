@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from online_models.blend import Blend
 from online_models.content import Content
 from online_models.decayed_popularity import DecayedPopularity
 from online_models.hebbian import Hebbian
@@ -23,6 +24,7 @@ MODELS: dict[str, type[Model]] = {
         Popularity,
         DecayedPopularity,
         Hebbian,
+        Blend,
         RatingMean,
         RatingMeans,
         RiverBaseline,

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.blend import BlendConfig
 from online_models.decayed_popularity import DecayedPopularityConfig
 from online_models.hebbian import HebbianConfig
 from online_models.interactions import Predictions
@@ -29,6 +30,19 @@ SMALL: dict[str, Callable[[], ModelConfig]] = {
         trace_length=5, half_life_events=4, half_life_s=240, direct_neurons=12, row_synapses=6
     ),
     "river_funk_mf": lambda: RiverFunkMFConfig(n_factors=3),
+    "blend": lambda: BlendConfig(
+        half_life_events=4,
+        half_life_s=240,
+        trend_half_lives_events=(0.7, 8.0),
+        trend_half_lives_s=(40.0, 500.0),
+        slots=3,
+        recall_length=4,
+        short_length=4,
+        long_length=6,
+        correction_length=5,
+        direct_neurons=12,
+        row_synapses=6,
+    ),
     "river_biased_mf": lambda: RiverBiasedMFConfig(n_factors=3),
     "user_hebbian": lambda: UserHebbianConfig(
         audience=3,

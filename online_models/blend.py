@@ -1,0 +1,353 @@
+"""The blend: Hebbian parts and popularity in one log-linear score, whose weights are learned on the stream itself.
+
+For a user with potentials v (see `blend_potentials`), at a gap after the user's last event, with fade_m =
+(1 + gap / gap_scale_s)^(-gap_exponent_m):
+
+    score(c) = sum_j w_j f_j(c) + fade v_correction(c) + b_age(c) + b_gap(c)
+
+    f_short, f_long = ln(1 + fade v(c) / (prior * pi(c)))   co-activation beside what is expected by chance
+    f_lift          = fade v_lift(c)                        every item of the trace has its own say: naive Bayes
+    f_trend         = ln P(c)                               a mixture of popularities (see `blend_trends`)
+    f_recency       = log2(events since c was last taken), linear between powers of 2
+    f_age           = ln(1 + how often users with as many items took c)
+
+Learn, with the user's last items y_1 (newest), y_2, ... and gains g_k = step_decay^(k-1) (1 + gap_k /
+gap_scale_s)^(-gap_exponent), for short and for long synapses each with its own parameters, asymmetric as in
+spike-timing-dependent plasticity (STDP; Bi & Poo 1998):
+
+    w(y_k, x) += g_k        w(x, y_k) += reverse * g_k        a(x) += 1
+
+and from the error of the softmax over the candidates: the weights w_j, the corrective synapses v(y_k, .) and the
+biases b (see `blend_weights`). Counts halve each half-life on the lane's clock, and a late event is added with the
+weight it has left; what is learned from errors is unlearned by errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models.blend_kernel import (
+    PARTS,
+    Rule,
+    State,
+    Trace,
+    refresh_taken,
+    score_all,
+    scratch_for,
+    test_then_learn,
+    unit_at,
+)
+from online_models.blend_potentials import KINDS, NOBODY, Leaks, Neurons, fade, no_potentials, recall, slot_of
+from online_models.blend_trends import no_trends
+from online_models.blend_weights import AGES, CONTEXTS, GAPS, Weights, age_class, gap_class
+from online_models.ids import grown
+from online_models.interactions import Histories, Interactions, Moment, Predictions
+from online_models.model import DecayConfig, Model, ModelConfig, Situation
+from online_models.synapses import SynapseStore
+
+
+@dataclass(frozen=True)
+class BlendConfig(DecayConfig):
+    """See the module for the formulas; one set for all streams, what differs between them is learned.
+
+    Potentials: leak and gap_exponent of short, long, lift, correction; slots: how many users have potentials.
+    Learning: short_ and long_ of length (items), step_decay, gap_exponent, reverse. Priors in events.
+    trend_half_lives_events, trend_half_lives_s: of the parts of the trend, beside the synapses' half-life.
+    correction_rate, correction_length (items), correction_least (probability), bias_share (of the rate).
+    direct_neurons, row_synapses: see `synapses.SynapseStore`.
+    """
+
+    half_life_events: float = 200_000.0
+    half_life_s: float = 2 * 365 * 86_400.0
+    trend_half_lives_events: tuple[float, ...] = (50.0, 300.0, 2_000.0, 20_000.0)
+    trend_half_lives_s: tuple[float, ...] = (3_600.0, 6 * 3_600.0, 2 * 86_400.0, 14 * 86_400.0)
+    leak: tuple[float, float, float, float] = (0.8, 0.98, 0.8, 0.95)
+    gap_exponent: tuple[float, float, float, float] = (0.5, 0.05, 0.8, 0.05)
+    gap_scale_s: float = 60.0
+    slots: int = 64
+    recall_length: int = 12
+    short_length: int = 12
+    short_step_decay: float = 0.88
+    short_gap_exponent: float = 0.5
+    short_reverse: float = 0.5
+    long_length: int = 20
+    long_step_decay: float = 0.94
+    long_gap_exponent: float = 0.0
+    long_reverse: float = 1.0
+    short_prior: float = 3.0
+    long_prior: float = 10.0
+    lift_prior: float = 100.0
+    first_weights: tuple[float, float, float, float, float, float] = (0.5, 0.5, 0.3, 0.8, -0.03, 0.1)
+    weight_rate: float = 0.05
+    share_rate: float = 0.001
+    correction_rate: float = 0.05
+    correction_length: int = 16
+    correction_least: float = 0.005
+    bias_share: float = 0.2
+    direct_neurons: int = 4_096
+    row_synapses: int = 256
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a parameter out of range."""
+        super().__post_init__()
+        for name in ("slots", "recall_length", "short_length", "long_length", "correction_length"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, expected 1 or more")
+        for name in ("trend_half_lives_events", "trend_half_lives_s"):
+            if not all(half_life > 0 for half_life in getattr(self, name)):
+                raise ValueError(f"{name} is {getattr(self, name)!r}, expected more than 0")
+        if len(self.trend_half_lives_events) != len(self.trend_half_lives_s):
+            raise ValueError("trend_half_lives_events and trend_half_lives_s are not equally many")
+
+
+class Blend(Model):
+    """A log-linear blend of Hebbian parts and popularity, weighted online per context."""
+
+    name: ClassVar[str] = "blend"
+    config_type: ClassVar[type[ModelConfig]] = BlendConfig
+    config: BlendConfig
+
+    def __init__(self, config: ModelConfig | None = None, situation: Situation | None = None) -> None:
+        super().__init__(config, situation)
+        self._start()
+
+    def _start(self) -> None:
+        config = self.config
+        self._items = 0
+        self._stores = {
+            name: SynapseStore(config.direct_neurons, config.row_synapses)
+            for name in ("short", "long", "correction")
+        }
+        weights = Weights(np.zeros((CONTEXTS, len(PARTS))), np.zeros((CONTEXTS, len(PARTS))))
+        weights.value[0] = config.first_weights
+        self._state = State(
+            neurons=Neurons(
+                **{name: store.synapses for name, store in self._stores.items()},
+                activity=np.zeros(256, np.float32),
+                short_sum=np.zeros(256, np.float32),
+                long_sum=np.zeros(256, np.float32),
+                total=np.zeros(1, np.float64),
+                base=np.zeros(1, np.int64),
+            ),
+            potentials=no_potentials(config.slots),
+            trends=no_trends(len(config.trend_half_lives_events)),
+            weights=weights,
+            bias=np.zeros((AGES + GAPS, 256), np.float32),
+            taken=np.zeros((AGES, 256), np.float32),
+            taken_log=np.zeros((AGES, 256), np.float32),
+            last=np.zeros(256, np.float64),
+            learned=np.zeros(1, np.int64),
+        )
+        self._scratch = scratch_for(256)
+
+    @property
+    def _rule(self) -> Rule:
+        config, clock = self.config, self.situation.clock
+        in_ticks = (
+            config.trend_half_lives_events
+            if clock == "event_count"
+            else tuple(1000.0 * half_life for half_life in config.trend_half_lives_s)
+        )
+        return Rule(
+            half_life=config.half_life_ticks(clock),
+            trend_half_lives=np.array(in_ticks, np.float64),
+            leaks=Leaks(
+                leak=np.array(config.leak, np.float64),
+                gap_exponent=np.array(config.gap_exponent, np.float64),
+                gap_scale_ms=config.gap_scale_s * 1000.0,
+                lift_prior=config.lift_prior,
+                recall_length=config.recall_length,
+            ),
+            short=Trace(
+                config.short_length, config.short_step_decay, config.short_gap_exponent, config.short_reverse
+            ),
+            long=Trace(
+                config.long_length, config.long_step_decay, config.long_gap_exponent, config.long_reverse
+            ),
+            short_prior=config.short_prior,
+            long_prior=config.long_prior,
+            weight_rate=config.weight_rate,
+            share_rate=config.share_rate,
+            correction_rate=config.correction_rate,
+            correction_length=config.correction_length,
+            correction_least=config.correction_least,
+            bias_share=config.bias_share,
+        )
+
+    def test_then_learn(self, events: Interactions, histories: Histories, out: Predictions) -> None:
+        """See `Model.test_then_learn`."""
+        if not len(events.user):
+            return
+        if not self._items:
+            self._state.neurons.base[0] = events.now[0]
+            self._state.trends.base[:] = events.now[0]
+        # The layout changes between two events, wherever the block happens to be cut.
+        room = self._stores["short"].room_until(int(events.item.max()) + 1)
+        cut = int(np.argmax(events.item >= room)) if (events.item >= room).any() else len(events.user)
+        self._learn(events.part(0, cut), histories, out.part(0, cut))
+        self._learn(events.part(cut, len(events.user)), histories, out.part(cut, len(events.user)))
+
+    def _learn(self, events: Interactions, histories: Histories, out: Predictions) -> None:
+        if not len(events.user):
+            return
+        self._reserve(int(events.item.max()) + 1)
+        test_then_learn(
+            events,
+            histories,
+            self._state,
+            self._rule,
+            self._scratch,
+            self.situation.ties_against,
+            out.ranks,
+        )
+
+    def _reserve(self, items: int) -> None:
+        self._items = items = max(self._items, items)
+        for store in self._stores.values():
+            store.reserve(items)
+        state, neurons = self._state, self._state.neurons
+        potentials, trends = state.potentials, state.trends
+        self._state = state._replace(
+            neurons=neurons._replace(
+                short=self._stores["short"].synapses,
+                long=self._stores["long"].synapses,
+                correction=self._stores["correction"].synapses,
+                activity=grown(neurons.activity, items),
+                short_sum=grown(neurons.short_sum, items),
+                long_sum=grown(neurons.long_sum, items),
+            ),
+            potentials=potentials._replace(value=_widened(potentials.value, items)),
+            trends=trends._replace(level=_widened(trends.level, items)),
+            bias=_widened(state.bias, items),
+            taken=_widened(state.taken, items),
+            taken_log=_widened(state.taken_log, items),
+            last=grown(state.last, items),
+        )
+        if len(self._scratch.scores) < items:
+            self._scratch = scratch_for(len(self._state.last))
+
+    def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
+        """See `Model.scores`: of the log-linear score, as it stands at `moment`."""
+        state, rule, known = self._state, self._rule, moment.items
+        if not known:
+            return np.zeros(0)
+        scratch = scratch_for(known)
+        seen = int(histories.length[user]) if user >= 0 else 0
+        end = (int(histories.start[user]) if user >= 0 else 0) + seen
+        gap_ms = max(moment.time_ms - int(histories.times_ms[end - 1]), 0) if seen else 0
+        faded = np.ones(KINDS)
+        fade(rule.leaks, gap_ms, faded)
+        value = scratch.value
+        if seen:
+            slot = slot_of(state.potentials, user)
+            if slot != NOBODY:
+                value = state.potentials.value[slot]
+            else:
+                unit = float(unit_at(state.neurons, moment.now, rule))
+                recall(value, histories, end, seen, known, state.neurons, rule.leaks, unit, scratch.rows)
+        contexts = (age_class(seen), gap_class(seen, gap_ms))
+        score_all(value, faded, contexts, known, moment.now, state, rule, scratch)
+        return scratch.scores[:known].astype(np.float64)
+
+    def keep(self, users: NDArray[np.int32], items: NDArray[np.int32], histories: Histories) -> None:
+        """See `Model.keep`; potentials are integrated anew from the histories."""
+        self._vacate(np.ones(len(self._state.potentials.owner), bool))
+        for store in self._stores.values():
+            store.keep(items)
+        arrays = self.arrays()
+        for name in self._per_item():
+            arrays[name] = arrays[name][..., items]
+        arrays["total"] = np.array([arrays["activity"].sum(dtype=np.float64)])
+        arrays["trend_total"] = arrays["trend_level"].sum(axis=1, dtype=np.float64)
+        self.restore(arrays)
+
+    def forget_user(self, user: int) -> None:
+        """See `Model.forget_user`: the user's potentials go."""
+        self._vacate(self._state.potentials.owner == user)
+
+    def retract(self, user: int, item: int) -> None:
+        """See `Model.retract`: the user's potentials are integrated anew, from the history without the item."""
+        self._vacate(self._state.potentials.owner == user)
+
+    def _vacate(self, slots: NDArray[np.bool_]) -> None:
+        potentials = self._state.potentials
+        potentials.value[slots] = 0
+        potentials.owner[slots] = NOBODY
+        potentials.used[slots] = 0
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Synapses as in `SynapseStore.arrays`, with short_, long_ or correction_ before the name.
+
+        The others as in `Neurons`, `Potentials`, `Trends` (trend_...), `Weights` (weight_...) and `State`.
+        """
+        n = self._items
+        named = {
+            f"{kind}_{name}": array
+            for kind, store in self._stores.items()
+            for name, array in store.arrays().items()
+        }
+        return {
+            **named,
+            **{name: array[..., :n] for name, array in self._per_item().items()},
+            **self._others(),
+        }
+
+    def _per_item(self) -> dict[str, NDArray[Any]]:
+        """Arrays whose last axis is items, with spare capacity."""
+        state, neurons = self._state, self._state.neurons
+        return {
+            "activity": neurons.activity,
+            "short_sum": neurons.short_sum,
+            "long_sum": neurons.long_sum,
+            "potential": state.potentials.value,
+            "trend_level": state.trends.level,
+            "bias": state.bias,
+            "taken": state.taken,
+            "last": state.last,
+        }
+
+    def _others(self) -> dict[str, NDArray[Any]]:
+        """Arrays of a fixed size."""
+        state = self._state
+        return {
+            "total": state.neurons.total,
+            "base": state.neurons.base,
+            "potential_owner": state.potentials.owner,
+            "potential_used": state.potentials.used,
+            "trend_total": state.trends.total,
+            "trend_base": state.trends.base,
+            "trend_share": state.trends.share,
+            "weight_value": state.weights.value,
+            "weight_squares": state.weights.squares,
+            "learned": state.learned,
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """See `Model.restore`."""
+        self._start()
+        items = len(arrays["activity"])
+        for kind, store in self._stores.items():
+            store.restore({name: arrays[f"{kind}_{name}"] for name in ("weight", "post", "used", "lost")})
+        self._reserve(items)
+        for name, array in self._per_item().items():
+            array[..., :items] = arrays[name]
+        for name, array in self._others().items():
+            array[:] = arrays[name]
+        for age in range(AGES):
+            for item in range(items):
+                refresh_taken(self._state, age, item)
+
+
+def _widened(array: NDArray[Any], items: int) -> NDArray[Any]:
+    """Like `grown`, for arrays whose last axis is items."""
+    have = array.shape[-1]
+    if items <= have:
+        return array
+    wider = np.zeros((*array.shape[:-1], max(items, 2 * have)), array.dtype)
+    wider[..., :have] = array
+    return wider
