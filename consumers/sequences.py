@@ -5,7 +5,8 @@ The log's offset is not an event's identity: a retried request gets a new one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numba
@@ -47,7 +48,7 @@ class Sequences:
         self._key_window = key_window
         self._sources: dict[str, int] = {}
         self._last = np.zeros((0, partitions), np.int64)
-        self._keys: dict[int, None] = {}
+        self._keys = _ordered(())
 
     def fresh(self, events: EventBatch) -> NDArray[np.bool_]:
         """Which of n events are taken for the first time, in order; bool[n]. They count as taken from now on."""
@@ -70,7 +71,7 @@ class Sequences:
             return False
         self._keys[key] = None
         if len(self._keys) > self._key_window:
-            del self._keys[next(iter(self._keys))]
+            self._keys.popitem(last=False)
         return True
 
     @property
@@ -91,4 +92,9 @@ class Sequences:
         """Become what `arrays` and `meta` describe."""
         self._sources = {source: row for row, source in enumerate(meta["sources"])}
         self._last = arrays["last"].copy()
-        self._keys = dict.fromkeys(arrays["keys"].tolist())
+        self._keys = _ordered(arrays["keys"].tolist())
+
+
+def _ordered(keys: Iterable[int]) -> OrderedDict[int, None]:
+    """Keys, oldest first. A plain dict would search for its oldest one past all those that it has dropped."""
+    return OrderedDict.fromkeys(keys)
