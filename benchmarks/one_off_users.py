@@ -160,23 +160,22 @@ def main() -> None:
     print("events, users evicted, resident MiB, state MiB, events/s")
     # A sample is of any phase between two evictions, so there are many of them.
     every = 8 * BATCH
-    events, sizes, since = [], [], time.perf_counter()
+    events, sizes = [], []
+    told, since = 0, time.perf_counter()
     while fed.events < arguments.events:
         before = fed.events // 1_000_000
         fed.feed(min(every, arguments.events - fed.events))
         events.append(fed.events)
         sizes.append(resident_bytes())
         if fed.events // 1_000_000 > before or fed.events == arguments.events:
-            now = time.perf_counter()
-            done = fed.events - (0 if before == 0 else last)
-            last = fed.events
+            speed = (fed.events - told) / (time.perf_counter() - since)
             state = sum(fed.state_bytes.values()) / _MIB
             print(
                 f"{fed.events:,}  {fed.lane.rows.evicted_users:,}  {sizes[-1] / _MIB:,.1f}  {state:,.1f}  "
-                f"{done / (now - since):,.0f}",
+                f"{speed:,.0f}",
                 flush=True,
             )
-            since = time.perf_counter()
+            told, since = fed.events, time.perf_counter()
     warm = sum(at <= arguments.warm_up for at in events)
     print({name: f"{size / _MIB:.2f} MiB" for name, size in fed.state_bytes.items()})
     if len(events) - warm > 1:

@@ -66,6 +66,15 @@ class Sequences:
             self._last = np.concatenate([self._last, more])
         return row
 
+    def grow(self, partitions: int) -> None:
+        """Know a topic that has grown to `partitions`, a multiple of what it had.
+
+        The users of a new partition p were in p modulo the old number, where each source came in sequence: a new
+        partition goes on from there, so that what is sent again to it is a repeat.
+        """
+        self._last = np.tile(self._last, (1, partitions // self._partitions))
+        self._partitions = partitions
+
     def _fresh_key(self, key: int) -> bool:
         if key in self._keys:
             return False
