@@ -106,30 +106,32 @@ def check_multiple(lanes: Lanes, partitions: int) -> None:
 
 
 def left_behind(log: Log, lanes: Lanes, partitions: int) -> dict[int, int]:
-    """Count what was not learned, and never would be: {old partition: events of users who will be elsewhere}.
+    """Count what was not learned, and never would be: {partition: events of users who will be elsewhere}.
 
-    They stand after the checkpoint's position; of `partitions` partitions theirs is another one, so the learner would
-    make dead letters of them (`wrong_partition`). Raises `TopicMissingError`, and `OffsetGoneError` where the log is not
-    the one that the checkpoints are of, or no longer has what comes next.
+    They stand after the checkpoint's position, or in a partition that is new to it; of `partitions` partitions theirs is
+    another one, so the learner would make dead letters of them (`wrong_partition`). Raises `TopicMissingError`,
+    `CheckpointMismatchError` where the log ends before the checkpoint, and `OffsetGoneError` where it no longer has what
+    comes next.
     """
     found: dict[int, int] = {}
-    bounds = log.bounds(lanes.topic)
-    for partition, position in lanes.positions.items():
-        end = bounds[partition].end
+    for partition, (begin, end) in log.bounds(lanes.topic).items():
+        position = lanes.positions.get(partition, (begin, 0))
+        if position[0] > end:
+            raise CheckpointMismatchError(
+                f"the checkpoint is at offset {position[0]} of {lanes.topic}, partition {partition}, which ends at {end}: "
+                "expected the log that it was learned from"
+            )
+        count = 0
         with log.reader(lanes.topic, [partition]) as reader:
             reader.seek(partition, position[0])
-            count = 0
-            while reader.position(partition) != end:
+            while reader.position(partition) < end:
                 for batch in reader.poll(_RECORDS_A_POLL, _WAIT_S):
-                    letters = decode(batch, _ANYTHING, partitions).rejects
                     count += sum(
                         letter.events
-                        for letter in letters
+                        for letter in decode(batch, _ANYTHING, partitions).rejects
                         if letter.reason is Reason.WRONG_PARTITION
                         and (letter.offset, letter.index) >= position
                     )
-                if reader.position(partition) > end:
-                    break  # more has come since
         if count:
             found[partition] = count
     return found

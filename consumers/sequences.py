@@ -47,7 +47,7 @@ class Sequences:
         self._partitions = partitions
         self._key_window = key_window
         self._sources: dict[str, int] = {}
-        self._last = np.zeros((0, partitions), np.int64)
+        self._last = np.zeros((0, partitions), np.int64)  # with room for more
         self._keys = _ordered(())
 
     def fresh(self, events: EventBatch) -> NDArray[np.bool_]:
@@ -62,7 +62,8 @@ class Sequences:
     def _row(self, source: str) -> int:
         row = self._sources.setdefault(source, len(self._sources))
         if row == len(self._last):
-            more = np.full((1, self._partitions), _NOTHING, np.int64)
+            # As many again: sources can be many, and each would have all of it copied.
+            more = np.full((max(row, 4), self._partitions), _NOTHING, np.int64)
             self._last = np.concatenate([self._last, more])
         return row
 
@@ -91,7 +92,7 @@ class Sequences:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """last: int64[sources, partitions]; keys: uint64[window], oldest first."""
-        return {"last": self._last, "keys": np.array(list(self._keys), np.uint64)}
+        return {"last": self._last[: len(self._sources)], "keys": np.array(list(self._keys), np.uint64)}
 
     def meta(self) -> dict[str, Any]:
         """Names of the rows of `last`."""

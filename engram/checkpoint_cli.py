@@ -179,12 +179,18 @@ app.command("repartition")(repartition_lanes)
 
 
 def _partitions_of(log: Log, topics: Topics, lanes: Lanes) -> int:
-    """How many partitions the topic of the lanes has. Raises `CheckpointMismatchError` for another deployment's."""
+    """How many partitions the topic of the lanes has.
+
+    Raises `CheckpointMismatchError` for another deployment's, and where it is no multiple of what the lanes have.
+    """
     if lanes.topic != topics.ratings:
         raise CheckpointMismatchError(
             f"the checkpoints are of {lanes.topic}, and topic_prefix names {topics.ratings}: expected the same"
         )
-    return log.partition_count(lanes.topic)
+    have = log.partition_count(lanes.topic)
+    if have != lanes.partitions:
+        check_multiple(lanes, have)
+    return have
 
 
 def _tell_left_behind(lanes: Lanes, left: Mapping[int, int], *, force: bool, may_learn: bool) -> None:

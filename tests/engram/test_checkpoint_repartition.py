@@ -278,6 +278,30 @@ def test_what_would_be_left_behind_is_refused_and_can_be_redriven(two: Deploymen
     }
 
 
+def test_a_topic_that_had_grown_already_is_taken_as_it_is(two: Deployment) -> None:
+    """What stands in its new partitions is learned; of users who would move on, it is left behind."""
+    two.log.grow_topic(TOPICS.ratings, 4)
+    two.send(AFTER, 4, size=1)
+    moved = [row for row in AFTER if partition_of(row[0], 8) >= 4]
+    with pytest.raises(CheckpointBehindError, match=rf"^{len(moved)} events .*: go on with --force"):
+        two.repartition("--partitions", "8")
+    two.repartition()
+    two.learn("new")
+    found = {}
+    for number in range(4):
+        found |= histories(two.lane("new", number, 4))
+    assert found == expected_histories(EVENTS)
+
+
+def test_another_log_is_refused(two: Deployment) -> None:
+    two.log.delete_topic(TOPICS.ratings)
+    two.log.create_topic(TOPICS.ratings, 2)
+    with pytest.raises(
+        CheckpointMismatchError, match=r"which ends at 0: expected the log that it was learned from"
+    ):
+        two.repartition("--partitions", "4")
+
+
 def test_what_cannot_be_repartitioned_is_said(two: Deployment) -> None:
     with pytest.raises(
         CheckpointMismatchError, match=r"2 partitions, and it is to have 3, expected a multiple"
@@ -298,7 +322,10 @@ def test_what_cannot_be_repartitioned_is_said(two: Deployment) -> None:
     two.log.grow_topic(TOPICS.ratings, 5)
     with pytest.raises(CheckpointMismatchError, match=r"expected a multiple of 2.*another --topic-prefix"):
         two.repartition(out="other")
-    with pytest.raises(SettingsError, match=r"partitions is 4, expected at least 5"):
+    with pytest.raises(CheckpointMismatchError, match=r"it is to have 5, expected a multiple of 2"):
+        two.repartition("--partitions", "10", out="other")
+    two.log.grow_topic(TOPICS.ratings, 6)
+    with pytest.raises(SettingsError, match=r"partitions is 4, expected at least 6"):
         two.repartition("--partitions", "4", out="other")
     with pytest.raises(CheckpointMismatchError, match=r"engram checkpoint repartition"):
         two.learner("old")
