@@ -7,6 +7,7 @@ partitions, so that the result is that of one partition.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from consumers.lane_block import Said, Whole, join_said
 from consumers.lane_rows import LaneRows, under
-from consumers.predictions import REPEAT, LaneSummary, ModelSummary, PredictionBlock, TopItems
+from consumers.predictions import NEW_USER, REPEAT, LaneSummary, ModelSummary, PredictionBlock, TopItems
 from consumers.sequences import Sequences
 from evaluation.top_lists import LIST_LENGTH
 from eventlog.deadletter import DeadLetter
@@ -143,7 +144,7 @@ class Lane:
                 self._evict()
             following = np.flatnonzero(corrects[at:])
             end = at + int(following[0]) if len(following) else len(events)
-            end = min(end, at + self._to_edge(EVICTION_EVERY), at + self._to_edge(self.config.top_every))
+            end = min(end, at + EVICTION_EVERY - self.learned % EVICTION_EVERY)
             said.append(self._learn(events.take(slice(at, end))))
             at += len(said[-1].interactions.user)
         if not said:
@@ -157,46 +158,40 @@ class Lane:
             ),
         )
 
-    def _to_edge(self, every: int) -> int:
-        """Events until the next multiple of `every`; places that the sequence alone fixes."""
-        return every - self.learned % every if every else EVICTION_EVERY
-
     def _learn(self, events: EventBatch) -> Said:
         """Test, then learn, the first events of a section; says of how many by the length of its columns."""
         user, item = self.rows.rows(events)
-        top = (
-            self._top(events, int(user[0]))
-            if self._to_edge(self.config.top_every) == self.config.top_every
-            else None
-        )
         found = self.rows.advance(events, user, item)
-        n = found.taken
         interactions = self._interactions(events, user, item, found)
-        histories = self.rows.histories
-        predictions: dict[str, Predictions] = {}
+        every = self.config.top_every
+        noted = range(-self.learned % every, found.taken, every) if every else range(0)
+        edges = sorted({0, *noted, found.taken})
+        predictions = {name: Predictions.nothing(found.taken) for name in self.models}
+        top: dict[str, list[TopItems]] = {name: [] for name, model in self.models.items() if model.ranks}
         for name, model in self.models.items():
-            started = time.perf_counter()
-            predictions[name] = Predictions.nothing(n)
-            model.test_then_learn(interactions, histories, predictions[name])
-            self.kernel_seconds[name] += time.perf_counter() - started
+            for first, last in itertools.pairwise(edges):
+                if first in noted and name in top:
+                    top[name].append(self._note(model, interactions, first))
+                started = time.perf_counter()
+                model.test_then_learn(
+                    interactions.part(first, last), self.rows.histories, predictions[name].part(first, last)
+                )
+                self.kernel_seconds[name] += time.perf_counter() - started
         self.rows.history.settle()
-        self.learned += n
-        self._timed_events += n
+        self.learned += found.taken
+        self._timed_events += found.taken
         self.repeats += int(np.count_nonzero(interactions.flags & REPEAT))
-        return Said(interactions, predictions, self.rows.users.hashes(user[:n]).astype(np.uint32), top)
+        hashes = self.rows.users.hashes(interactions.user).astype(np.uint32)
+        return Said(interactions, predictions, hashes, np.array(noted, np.int32), top)
 
-    def _top(self, events: EventBatch, user: int) -> dict[str, TopItems]:
-        """The best items for the user of the first event, before it is tested, by ranking model."""
-        rows = self.rows
-        latest = max(self.clock_time_ms, int(events.event_time_ms[0]))
-        now = self._clock_events if self.config.clock == "event_count" else latest
-        moment = Moment(now, int(events.event_time_ms[0]), rows.history.items)
-        known = user if user < rows.history.users else -1
-        return {
-            name: rows.describe(model.recommend(known, LIST_LENGTH, rows.histories, moment).items)
-            for name, model in self.models.items()
-            if model.ranks
-        }
+    def _note(self, model: Model, events: Interactions, at: int) -> TopItems:
+        """The best items for the user of event `at`, just before it is tested."""
+        moment = Moment(int(events.now[at]), int(events.time_ms[at]), int(events.items[at]))
+        user = int(events.user[at])
+        with self.rows.history.as_of(user, int(events.seen[at])):
+            known = -1 if events.flags[at] & NEW_USER else user
+            best = model.recommend(known, LIST_LENGTH, self.rows.histories, moment)
+        return self.rows.describe(best.items, events.part(at, len(events.item)))
 
     def _correct(self, events: EventBatch, at: int) -> None:
         """Retract a pair, or forget a user; what is unknown was never learned, or is gone already."""

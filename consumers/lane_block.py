@@ -22,12 +22,17 @@ _NO_LISTS: Final = TopItems(
 
 
 class Said(NamedTuple):
-    """What was said of one section of a block. user_hash: uint32[n]. top: of its first event, None for no list."""
+    """What was said of one section of a block.
+
+    user_hash: uint32[n]. noted: int32[s], places of the section at which lists were noted; top: {ranking model: s
+    lists}.
+    """
 
     interactions: Interactions
     predictions: dict[str, Predictions]
     user_hash: NDArray[np.uint32]
-    top: dict[str, TopItems] | None
+    noted: NDArray[np.int32]
+    top: dict[str, list[TopItems]]
 
 
 class Whole(NamedTuple):
@@ -82,13 +87,13 @@ def join_said(
 
 def _top_lists(said: Sequence[Said], models: Sequence[str], top_every: int) -> TopLists:
     """The lists of all sections."""
-    starts = np.cumsum([0, *(len(one.user_hash) for one in said[:-1])]).tolist()
-    noted = [(start, one.top) for start, one in zip(starts, said, strict=True) if one.top is not None]
-    lists = {
-        name: TopItems._make(
-            np.stack([top[name][field] for _, top in noted]) if noted else empty
+    starts = np.cumsum([0, *(len(one.user_hash) for one in said[:-1])])
+    noted = np.concatenate([one.noted + start for one, start in zip(said, starts, strict=True)])
+    lists = {}
+    for name in models:
+        of_model = [one for part in said for one in part.top[name]]
+        lists[name] = TopItems._make(
+            np.stack([one[field] for one in of_model]) if of_model else empty
             for field, empty in enumerate(_NO_LISTS)
         )
-        for name in models
-    }
-    return TopLists(np.array([start for start, _ in noted], np.int32), top_every, lists)
+    return TopLists(noted.astype(np.int32), top_every, lists)

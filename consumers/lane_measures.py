@@ -114,6 +114,7 @@ class LaneMeasures:
     def meta(self) -> dict[str, Any]:
         """Return the rest of the state, JSON-able."""
         return {
+            "events": self.events,
             "ranking": self.ranking.meta(),
             "rating": list(self.rating.rating),
             "liking": list(self.rating.liking),

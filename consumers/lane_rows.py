@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +16,7 @@ from online_models.catalogue import CatalogueStore
 from online_models.history import History
 from online_models.history_pool import Advance
 from online_models.ids import ABSENT, IdTable
-from online_models.interactions import Histories
+from online_models.interactions import REPEAT, Histories, Interactions
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -25,6 +26,16 @@ class Kept(NamedTuple):
 
     users: NDArray[np.int32]
     items: NDArray[np.int32]
+
+
+@numba.njit(cache=True)
+def count_of(items: NDArray[np.int32], among: NDArray[np.int32]) -> NDArray[np.int32]:
+    """How often each of `items` (int32[k]) stands in `among` (int32[n]); int32[k]."""
+    found = np.zeros(len(items), np.int32)
+    for i in range(len(items)):
+        for other in among:
+            found[i] += other == items[i]
+    return found
 
 
 class LaneRows:
@@ -116,8 +127,11 @@ class LaneRows:
         self.items.keep(kept.items)
         self.catalogue.keep(kept.items)
 
-    def describe(self, items: NDArray[np.int32]) -> TopItems:
-        """What the evaluator is told of a list of at most `LIST_LENGTH` items: no rows, which evictions change."""
+    def describe(self, items: NDArray[np.int32], ahead: Interactions) -> TopItems:
+        """What the evaluator is told of a list of at most `LIST_LENGTH` items: no rows, which evictions change.
+
+        ahead: events that are in the histories, and were not yet when the list was made.
+        """
         found = TopItems(
             np.zeros(LIST_LENGTH, np.uint64),
             np.full(LIST_LENGTH, PADDING, np.int32),
@@ -125,7 +139,8 @@ class LaneRows:
         )
         catalogue = self.catalogue.view
         found.items[: len(items)] = self.items.hashes(items)
-        found.item_seen[: len(items)] = self.history.had_by(items)
+        fresh = ahead.item[ahead.flags & REPEAT == 0]
+        found.item_seen[: len(items)] = self.history.had_by(items) - count_of(items, fresh)
         found.genres[: len(items)] = catalogue.genres[catalogue.entry[items]]
         return found
 

@@ -42,9 +42,9 @@ PAIR_COLUMNS: Final = (
     "p",
     "p sign",
     "p McNemar",
+    "decided",
     "sessions + / -",
     "of",
-    "decided",
 )
 CHAMPION_COLUMNS: Final = ("model", "against", "difference", "95 % interval", "p")
 Cells = list[tuple[str, ...]]
@@ -115,9 +115,9 @@ def pair_rows(result: Mapping[str, Any]) -> Cells:
             difference(pair["difference"], 5),
             interval(pair, 5),
             *(p_value(pair[p]) for p in ("p_cluster", "p_sign", "p_mcnemar")),
+            decided(pair),
             f"{pair['sessions_for']:,} / {pair['sessions_against']:,}",
             f"{pair['sessions']:,}",
-            decided(pair),
         )
         for pair in pairs_of(result)
     ]

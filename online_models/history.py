@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,16 @@ class History:
             if not np.isnan(rating):
                 self._pool.ratings[place_of(self._pool, user, item)] = rating
             self._anew = None
+
+    @contextlib.contextmanager
+    def as_of(self, user: int, seen: int) -> Iterator[None]:
+        """Within: the user has had only the first `seen` items, as at an event of a block that is taken already."""
+        length = self._pool.length
+        all_of_it, length[user] = length[user], seen
+        try:
+            yield
+        finally:
+            length[user] = all_of_it
 
     def retract(self, user: int, item: int) -> bool:
         """Take `item` out of the user's history; whether it was there."""

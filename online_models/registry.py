@@ -10,10 +10,12 @@ from online_models.model import Model
 from online_models.popularity import Popularity
 from online_models.random_scores import RandomScores
 from online_models.rating_means import RatingMean, RatingMeans
+from online_models.rating_synapses import RatingSynapses
 from online_models.river_baseline import RiverBaseline
 from online_models.river_biased_mf import RiverBiasedMF
 from online_models.river_funk_mf import RiverFunkMF
 from online_models.user_hebbian import UserHebbian
+from online_models.wisard import Wisard
 
 MODELS: dict[str, type[Model]] = {
     model.name: model
@@ -30,6 +32,8 @@ MODELS: dict[str, type[Model]] = {
         ISGD,
         ISGDNegatives,
         RandomScores,
+        RatingSynapses,
+        Wisard,
         Content,
     )
 }

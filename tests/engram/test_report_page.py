@@ -191,7 +191,7 @@ def test_speed_and_state_of_every_model_are_on_the_page_in_the_table_and_in_the_
     jsonschema.validate(changed, result_schema())
     table, text = table_markdown(changed), page(changed, curves)
     for name, speed, state in (("hebbian", "12,345", "3.0 KiB"), ("popularity", "12,346", "4.0 KiB")):
-        [row] = [line for line in table.splitlines() if line.startswith(f"| {name} ")]
+        row = next(line for line in table.splitlines() if line.startswith(f"| {name} "))
         assert row.endswith(f"| {speed} | {state} |")
         [cells] = re.findall(
             rf"<tr[^>]*><td>{name}</td>(?:<td>[^<]*</td>)*<td>{speed}</td><td>{state}</td></tr>", text

@@ -13,10 +13,12 @@ from online_models.hebbian import HebbianConfig
 from online_models.interactions import Predictions
 from online_models.isgd import ISGDNegativesConfig
 from online_models.model import ClockName, Model, ModelConfig, Situation
+from online_models.rating_synapses import RatingSynapsesConfig
 from online_models.registry import MODELS
 from online_models.river_biased_mf import RiverBiasedMFConfig
 from online_models.river_funk_mf import RiverFunkMFConfig
 from online_models.user_hebbian import UserHebbianConfig
+from online_models.wisard import WisardConfig
 from tests.online_models.event_streams import Driver, random_stream, rating_by_rows
 from tests.oracles.history_oracle import Event
 
@@ -36,6 +38,10 @@ SMALL: dict[str, Callable[[], ModelConfig]] = {
         own_half_life_events=0.2,
         half_life_events=4,
         half_life_s=240,
+    ),
+    "rating_synapses": lambda: RatingSynapsesConfig(trace_length=5, reverse_length=3, row_synapses=8),
+    "wisard": lambda: WisardConfig(
+        nodes=6, width=3, finer_nodes=4, crowd_limit=20, trace_length=5, row_synapses=8
     ),
     "isgd_negatives": lambda: ISGDNegativesConfig(factors=3, negatives=2, fit_events=60, fit_epochs=2),
 }

@@ -32,6 +32,8 @@ KINDS = {
     "isgd": (True, False),
     "isgd_negatives": (True, False),
     "random": (True, False),
+    "rating_synapses": (False, True),
+    "wisard": (False, True),
     "content": (True, False),
 }
 # Models for which the order of arrival matters, whatever the clock says.
@@ -42,6 +44,8 @@ IN_ORDER_OF_ARRIVAL = {
     "river_biased_mf": "a step of gradient descent starts where the step before it ended",
     "isgd": "a step of gradient descent starts where the step before it ended",
     "isgd_negatives": "a step of gradient descent starts where the step before it ended",
+    "rating_synapses": "residuals, tastes and the readout are taken from the state of their moment",
+    "wisard": "thermometers and the readout are taken from the state of their moment",
     "random": "scores belong to rows, which are numbered in order of arrival",
     "content": "what is known of an item goes by its row in these tests",
 }
@@ -54,8 +58,17 @@ KNOWS_USERS = {
     "user_hebbian": "a row of synapses of each user",
     "isgd": "a latent vector of each user",
     "isgd_negatives": "a latent vector of each user",
+    "rating_synapses": "offsets, preferences and taste of each user",
+    "wisard": "discriminators of each user",
 }
-DRAWS = {"river_funk_mf", "river_biased_mf", "isgd", "isgd_negatives"}  # at random, from the run's seed
+DRAWS = {
+    "river_funk_mf",
+    "river_biased_mf",
+    "isgd",
+    "isgd_negatives",
+    "rating_synapses",
+    "wisard",
+}  # at random, from the run's seed
 
 
 @pytest.fixture(params=cases(), ids="-".join)

@@ -32,6 +32,8 @@ def test_these_models_predict_ratings() -> None:
         "river_baseline",
         "river_funk_mf",
         "river_biased_mf",
+        "rating_synapses",
+        "wisard",
     }
 
 
