@@ -216,9 +216,9 @@ class Evaluator:
                     "another checkpoint directory, or delete this one to evaluate from the start of the topic"
                 )
         offsets = {int(partition): offset for partition, offset in found.meta["offsets"].items()}
-        if offsets.keys() != self._offsets.keys():
+        if not offsets.keys() <= self._offsets.keys():
             raise CheckpointMismatchError(
-                f"the evaluator's checkpoint has partitions {sorted(offsets)} of {self.topic}, expected "
+                f"the evaluator's checkpoint has partitions {sorted(offsets)} of {self.topic}, expected some of "
                 f"{sorted(self._offsets)}: delete it to evaluate from the start of the topic"
             )
         for lane, meta in found.meta["lanes"].items():
@@ -232,7 +232,8 @@ class Evaluator:
             self.summaries[int(lane)] = msgspec.convert(summary, LaneSummary)
         for partition, offset in offsets.items():
             self._reader.seek(partition, offset)
-        self._offsets = offsets
+        # Partitions that the topic has got since are read from their beginning.
+        self._offsets |= offsets
 
     def _take_batch(self, batch: RecordBatch) -> None:
         for offset, value in zip(batch.offsets, batch.values, strict=True):

@@ -315,6 +315,26 @@ class Intake:
         self.accepted = meta["accepted"]
 
 
+def grown_meta(meta: Mapping[str, Any], partitions: int, of: Sequence[int]) -> dict[str, Any]:
+    """What `Intake.meta` said over some of `partitions` partitions, for a lane over those of a topic that has grown.
+
+    of: the lane's partitions. A new partition p begins at its first offset, with the sources and the frontier of
+    p modulo `partitions`, where its users were until now. A lane of new partitions alone has accepted nothing yet.
+    """
+    came_from = {partition: str(partition % partitions) for partition in of}
+    return {
+        "positions": {
+            str(p): meta["positions"][f] if p < partitions else [0, 0] for p, f in came_from.items()
+        },
+        **{
+            name: {str(p): meta[name][f] for p, f in came_from.items()}
+            for name in ("frontiers", "open", "ended")
+        },
+        "totals": dict(meta["totals"]),
+        "accepted": meta["accepted"] if min(of) < partitions else 0,
+    }
+
+
 def _position_of(letter: DeadLetter) -> Position:
     return letter.offset, max(letter.index, 0)
 

@@ -69,6 +69,22 @@ class LaneConfig:
             "top_every": self.top_every,
         }
 
+    @classmethod
+    def of_fingerprint(cls, fingerprint: Mapping[str, Any]) -> LaneConfig:
+        """The configuration that `fingerprint` described. Raises `CheckpointMismatchError` for one of another build."""
+        try:
+            configs = {
+                name: msgspec.convert(config, MODELS[name].config_type)
+                for name, config in fingerprint["models"].items()
+            }
+            rest = {name: value for name, value in fingerprint.items() if name != "models"}
+            rest["scale"] = tuple(rest["scale"])
+            return cls(models=tuple(configs), configs=configs, **rest)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointMismatchError(
+                f"the checkpoint's configuration is not one of this build of Engram: {error!r}"
+            ) from error
+
     def build(self) -> dict[str, Model]:
         """Make the models. Raises `SettingsError` for an unknown name, and a package that is not installed."""
         unknown = [name for name in self.models if name not in MODELS]
@@ -84,7 +100,11 @@ class LaneConfig:
 
 
 class Lane:
-    """State and models of one lane. Not thread-safe."""
+    """State and models of one lane. Not thread-safe.
+
+    learned: events that the lane has numbered. inherited: events that its state had learned in another lane, before a
+    repartition made this one; its clock counts both.
+    """
 
     def __init__(
         self, number: int, partitions: Sequence[int], topic_partitions: int, config: LaneConfig
@@ -96,6 +116,7 @@ class Lane:
         self.models = config.build()
         self.sequences = Sequences(topic_partitions)
         self.learned = 0
+        self.inherited = 0
         self._timed_events = 0  # learned by this process: what `kernel_seconds` is the time of
         self.repeats = 0
         self.corrections = 0
@@ -132,7 +153,9 @@ class Lane:
             said,
             events if not corrects.any() else events.take(~corrects),
             self.models,
-            Whole(self.number, first_seq, total_events, self.config.scale, self.config.top_every),
+            Whole(
+                self.number, first_seq, total_events, self.config.scale, self.config.top_every, self.inherited
+            ),
         )
 
     def _learn(self, events: EventBatch) -> Said:
@@ -207,7 +230,8 @@ class Lane:
         latest = np.maximum.accumulate(np.maximum(time_ms, self.clock_time_ms))
         self.clock_time_ms = int(latest[-1])
         counted = self.config.clock == "event_count"
-        tick = np.arange(self.learned, self.learned + n, dtype=np.int64) if counted else time_ms
+        first = self._clock_events
+        tick = np.arange(first, first + n, dtype=np.int64) if counted else time_ms
         return Interactions(
             user=user[:n],
             item=item[:n],
@@ -223,9 +247,13 @@ class Lane:
         )
 
     @property
+    def _clock_events(self) -> int:
+        return self.inherited + self.learned
+
+    @property
     def clock(self) -> dict[str, float | int | str]:
         """The clock's name and where it stands."""
-        return {"name": self.config.clock, "events": self.learned, "event_time_ms": self.clock_time_ms}
+        return {"name": self.config.clock, "events": self._clock_events, "event_time_ms": self.clock_time_ms}
 
     @property
     def shared_state_bytes(self) -> int:
@@ -293,6 +321,7 @@ class Lane:
             "config": self.config.fingerprint(),
             "sequences": self.sequences.meta(),
             "learned": self.learned,
+            "inherited": self.inherited,
             "repeats": self.repeats,
             "corrections": self.corrections,
             "rows": self.rows.meta(),
@@ -320,6 +349,7 @@ class Lane:
         for name, model in self.models.items():
             model.restore(under(f"model/{name}/", arrays))
         self.learned = meta["learned"]
+        self.inherited = meta.get("inherited", 0)
         self.repeats = meta["repeats"]
         self.corrections = meta["corrections"]
         self.duplicates = meta["duplicates"]

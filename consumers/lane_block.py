@@ -43,6 +43,7 @@ class Whole(NamedTuple):
     total_events: int | None
     scale: tuple[float, float]
     top_every: int
+    inherited: int
 
 
 def join_said(
@@ -64,6 +65,7 @@ def join_said(
     return PredictionBlock(
         lane=whole.lane,
         first_seq=whole.first_seq,
+        inherited=whole.inherited,
         total_events=whole.total_events,
         sources=events.sources,
         source_index=events.source_index,

@@ -96,7 +96,7 @@ class LaneMeasures:
         self.cold.update(block.cold, new_item, first)
         if self.ranking.models:
             self.slices.update(clipped, block.user_seen, block.item_seen, first)
-            self.beyond.update(clipped, block.top, block.first_seq, first)
+            self.beyond.update(clipped, block.top, block.inherited + block.first_seq, first)
             self.comparison.update(clipped, block.user_hash, block.event_time_ms)
 
     def arrays(self) -> Arrays:

@@ -105,13 +105,17 @@ class LaneRows:
         ]
         kept = Kept(*self.history.newest(*room))
         self.evicted_users += self.known_users - len(kept.users)
-        self._empty_rows = 0
         self.evicted_items += len(self.items) - len(kept.items)
+        self.keep(kept)
+        return kept
+
+    def keep(self, kept: Kept) -> None:
+        """Drop all other users and items; rows of forgotten users must be among those that go."""
+        self._empty_rows = 0
         self.history.keep(*kept)
         self.users.keep(kept.users)
         self.items.keep(kept.items)
         self.catalogue.keep(kept.items)
-        return kept
 
     def describe(self, items: NDArray[np.int32], ahead: Interactions) -> TopItems:
         """What the evaluator is told of a list of at most `LIST_LENGTH` items: no rows, which evictions change.

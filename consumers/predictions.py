@@ -52,6 +52,7 @@ class PredictionBlock(NamedTuple):
     cold: {model that can: int32[n]}, for a new item its rank among all items of the catalogue that the user has not
     had, 1 = best; 0 where it says nothing, and for every other event.
     top: the 20 best items at some of the events, None where none are sampled.
+    inherited: events that the lane's state had learned in another lane before this one's first; see `Lane`.
     """
 
     lane: int
@@ -72,6 +73,7 @@ class PredictionBlock(NamedTuple):
     liked: Mapping[str, NDArray[np.float64]] = _NONE
     cold: Mapping[str, NDArray[np.int32]] = _NO_RANKS
     top: TopLists | None = None
+    inherited: int = 0
 
     def to_record(self) -> Record:
         """Encode for the predictions topic."""
@@ -95,6 +97,7 @@ class PredictionBlock(NamedTuple):
             liked={name: likes.tobytes() for name, likes in self.liked.items()},
             cold={name: ranks.tobytes() for name, ranks in self.cold.items()},
             top=None if self.top is None else _wire_top(self.top),
+            inherited=self.inherited,
         )
         headers = (("n", str(len(self.flags)).encode()),)
         return Record(str(self.lane).encode(), msgspec.msgpack.encode(wire), headers)
@@ -195,6 +198,7 @@ class _WireBlock(msgspec.Struct, kw_only=True):
     liked: dict[str, bytes] = {}
     cold: dict[str, bytes] = {}
     top: _WireTop | None = None
+    inherited: int = 0
 
 
 _block_decoder = msgspec.msgpack.Decoder(_WireBlock)
@@ -235,9 +239,10 @@ def decode_prediction(value: bytes) -> PredictionBlock | LaneSummary:
         liked={name: np.frombuffer(likes) for name, likes in wire.liked.items()},
         cold={name: np.frombuffer(ranks, np.int32) for name, ranks in wire.cold.items()},
         top=None if wire.top is None else _read_top(wire.top),
+        inherited=wire.inherited,
     )
     if block.top is not None:
-        block.top.check(block.first_seq, n)
+        block.top.check(block.first_seq, n, block.inherited)
     return block
 
 

@@ -5,7 +5,8 @@ The log's offset is not an event's identity: a retried request gets a new one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numba
@@ -46,8 +47,8 @@ class Sequences:
         self._partitions = partitions
         self._key_window = key_window
         self._sources: dict[str, int] = {}
-        self._last = np.zeros((0, partitions), np.int64)
-        self._keys: dict[int, None] = {}
+        self._last = np.zeros((0, partitions), np.int64)  # with room for more
+        self._keys = _ordered(())
 
     def fresh(self, events: EventBatch) -> NDArray[np.bool_]:
         """Which of n events are taken for the first time, in order; bool[n]. They count as taken from now on."""
@@ -61,16 +62,26 @@ class Sequences:
     def _row(self, source: str) -> int:
         row = self._sources.setdefault(source, len(self._sources))
         if row == len(self._last):
-            more = np.full((1, self._partitions), _NOTHING, np.int64)
+            # As many again: sources can be many, and each would have all of it copied.
+            more = np.full((max(row, 4), self._partitions), _NOTHING, np.int64)
             self._last = np.concatenate([self._last, more])
         return row
+
+    def grow(self, partitions: int) -> None:
+        """Know a topic that has grown to `partitions`, a multiple of what it had.
+
+        The users of a new partition p were in p modulo the old number, where each source came in sequence: a new
+        partition goes on from there, so that what is sent again to it is a repeat.
+        """
+        self._last = np.tile(self._last, (1, partitions // self._partitions))
+        self._partitions = partitions
 
     def _fresh_key(self, key: int) -> bool:
         if key in self._keys:
             return False
         self._keys[key] = None
         if len(self._keys) > self._key_window:
-            del self._keys[next(iter(self._keys))]
+            self._keys.popitem(last=False)
         return True
 
     @property
@@ -81,7 +92,7 @@ class Sequences:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """last: int64[sources, partitions]; keys: uint64[window], oldest first."""
-        return {"last": self._last, "keys": np.array(list(self._keys), np.uint64)}
+        return {"last": self._last[: len(self._sources)], "keys": np.array(list(self._keys), np.uint64)}
 
     def meta(self) -> dict[str, Any]:
         """Names of the rows of `last`."""
@@ -91,4 +102,9 @@ class Sequences:
         """Become what `arrays` and `meta` describe."""
         self._sources = {source: row for row, source in enumerate(meta["sources"])}
         self._last = arrays["last"].copy()
-        self._keys = dict.fromkeys(arrays["keys"].tolist())
+        self._keys = _ordered(arrays["keys"].tolist())
+
+
+def _ordered(keys: Iterable[int]) -> OrderedDict[int, None]:
+    """Keys, oldest first. A plain dict would search for its oldest one past all those that it has dropped."""
+    return OrderedDict.fromkeys(keys)

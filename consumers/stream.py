@@ -41,10 +41,8 @@ class Stream:
         self._source = source
         self.lane = Lane(number, partitions, source.partitions, config)
         self.intake = Intake(partitions)
-        folder = directory / f"lane-{number}"
-        self._owned = Owned(
-            folder / "lock", f"another learner owns the checkpoints in {folder}: stop it first", _OWNER_ENDS_S
-        )
+        folder = lane_folder(directory, number)
+        self._owned = own_lane(folder, _OWNER_ENDS_S)
         self._store = CheckpointStore(folder)
         checkpoint = self._store.load()
         self.restored = checkpoint is not None
@@ -56,7 +54,8 @@ class Stream:
         if have != self._source:
             raise CheckpointMismatchError(
                 f"checkpoint is of {have.topic} with {have.partitions} partitions, this learner reads "
-                f"{self._source.topic} with {self._source.partitions}: name another checkpoint directory"
+                f"{self._source.topic} with {self._source.partitions}: name another checkpoint directory, or, where "
+                "the topic has got more partitions, make one with `engram checkpoint repartition`"
             )
         self.lane.restore(arrays, meta["lane"])
         self.intake.restore(meta["intake"])
@@ -86,3 +85,13 @@ class Stream:
     def summary(self, seconds: float) -> LaneSummary:
         """Return what is said when the lane's sources have ended."""
         return self.lane.summary(self.intake.accepted, self.intake.waiting, seconds, versions())
+
+
+def lane_folder(directory: Path, number: int) -> Path:
+    """Where the checkpoints of lane `number` are, of a learner whose checkpoints are in `directory`."""
+    return directory / f"lane-{number}"
+
+
+def own_lane(folder: Path, wait_s: float = 0.0) -> Owned:
+    """Own the checkpoints in a lane's folder. Raises `OwnedError` where a learner does, after `wait_s` seconds."""
+    return Owned(folder / "lock", f"another learner owns the checkpoints in {folder}: stop it first", wait_s)

@@ -47,9 +47,9 @@ class BeyondAccuracy:
             raise ValueError(f"top lists are of models {unknown}, expected some of {list(self.models)}")
 
     def update(
-        self, clipped: NDArray[np.uint8], top: TopLists | None, first_seq: int, first_counted: int
+        self, clipped: NDArray[np.uint8], top: TopLists | None, learned_before: int, first_counted: int
     ) -> None:
-        """Take a block from lane_seq `first_seq` on.
+        """Take a block of n events, before whose first the lane's state had learned `learned_before`.
 
         clipped: uint8[M, n], histogram indices. top: its sampled lists, None without. first_counted: its first event
         of the last 70 %.
@@ -59,7 +59,7 @@ class BeyondAccuracy:
             count_unexpected(clipped, row, first_counted, self._unexpected, self._ranked)
         if top is None or not len(top.at):
             return
-        learned = first_seq + top.at.astype(np.int64)
+        learned = learned_before + top.at.astype(np.int64)
         counted = int(np.searchsorted(top.at, first_counted))
         for row, model in enumerate(self.models):
             if (lists := top.models.get(model)) is None:

@@ -42,8 +42,11 @@ class TopLists(NamedTuple):
         }
         return TopLists((self.at[kept:] - skip).astype(np.int32), self.top_every, models)
 
-    def check(self, first_seq: int, events: int) -> None:
-        """Raise `ValueError` unless these are the samples of the block of `events` events from `first_seq` on."""
+    def check(self, first_seq: int, events: int, inherited: int = 0) -> None:
+        """Raise `ValueError` unless these are the samples of the block of `events` events from `first_seq` on.
+
+        inherited: events that the lane's state had learned before the lane's first.
+        """
         if self.top_every < 1:
             raise ValueError(f"top_every is {self.top_every}, expected at least 1")
         expected = np.arange(-first_seq % self.top_every, events, self.top_every)
@@ -59,7 +62,7 @@ class TopLists(NamedTuple):
                         f"top lists of {name} have {field} of shape {column.shape}, expected "
                         f"{(len(expected), LIST_LENGTH)}"
                     )
-            learned = first_seq + self.at.astype(np.int64)
+            learned = inherited + first_seq + self.at.astype(np.int64)
             if (top.item_seen > learned[:, None]).any():
                 raise ValueError(f"top lists of {name} have item_seen above the events learned by then")
             ended = top.item_seen == PADDING

@@ -18,7 +18,8 @@
     └── CheckpointError          a checkpoint cannot be used
         ├── CheckpointCorruptError   bytes differ from the manifest
         ├── CheckpointNewerError     written by a newer version of Engram
-        └── CheckpointMismatchError  written for another configuration or partition count
+        ├── CheckpointMismatchError  written for another configuration or partition count
+        └── CheckpointBehindError    the log holds what its learner has not learned and then never would
 """
 
 from __future__ import annotations
@@ -103,3 +104,7 @@ class CheckpointNewerError(CheckpointError):
 
 class CheckpointMismatchError(CheckpointError):
     """A checkpoint was written for another configuration or partition count."""
+
+
+class CheckpointBehindError(CheckpointError):
+    """The log holds events that the checkpoint's learner has not learned, and would not learn any more."""

@@ -21,7 +21,7 @@ from eventlog.errors import BrokerError, LogError, TopicMissingError
 from eventlog.kafka_errors import broker_errors
 from eventlog.kafka_reader import KafkaReader
 from eventlog.kafka_writer import MAX_REQUEST_BYTES, KafkaWriter
-from eventlog.log import Bounds
+from eventlog.log import Bounds, check_growth
 
 BROKER_DEFAULT = -1
 SETTLE_TIMEOUT_S = 30.0
@@ -79,6 +79,20 @@ class KafkaLog:
                     raise LogError(
                         f"topic {topic} exists with {found} partitions, expected {partitions}"
                     ) from None
+
+    def grow_topic(self, topic: str, partitions: int) -> None:
+        """Give a topic more partitions, and wait until they are there (see `eventlog.log.Log`)."""
+        have = self.partition_count(topic)
+        check_growth(topic, have, partitions)
+        if partitions == have:
+            return
+        with broker_errors(self._bootstrap, f"adding partitions to {topic}"):
+            self._admin.create_partitions({topic: partitions})
+        deadline = time.monotonic() + SETTLE_TIMEOUT_S
+        while self.partition_count(topic) < partitions:
+            if time.monotonic() > deadline:
+                raise BrokerError(f"topic {topic} has no new partitions {SETTLE_TIMEOUT_S:.0f} s later")
+            time.sleep(0.05)
 
     def delete_topic(self, topic: str) -> None:
         """Delete a topic and wait until it is gone; the broker drops its committed offsets a moment later."""

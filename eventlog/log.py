@@ -14,6 +14,8 @@ from typing import NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from eventlog.errors import LogError
+
 Headers = tuple[tuple[str, bytes], ...]
 
 MAX_RECORD_BYTES = 8 << 20
@@ -123,6 +125,13 @@ class Log(Protocol):
         Raises `LogError` when it exists with another number of partitions.
         """
 
+    def grow_topic(self, topic: str, partitions: int) -> None:
+        """Give a topic more partitions, empty ones; it may have as many already.
+
+        Readers and writers that are open keep to those that they know. Raises `TopicMissingError`, and `LogError` when
+        it has more.
+        """
+
     def delete_topic(self, topic: str) -> None:
         """Delete a topic with its records and committed offsets; one that does not exist is no error."""
 
@@ -155,3 +164,11 @@ class Log(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def check_growth(topic: str, have: int, wanted: int) -> None:
+    """Raise `LogError` where a topic of `have` partitions is to have fewer."""
+    if wanted < have:
+        raise LogError(
+            f"topic {topic} has {have} partitions, expected at most the {wanted} that it is to have"
+        )

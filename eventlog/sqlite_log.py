@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from eventlog.errors import LogError, TopicMissingError
-from eventlog.log import Bounds, Record
+from eventlog.log import Bounds, Record, check_growth
 from eventlog.sqlite_reader import SqliteReader
 from eventlog.sqlite_store import (
     BLOCK_RECORDS,
@@ -79,6 +79,18 @@ class SqliteLog:
             db.write_many(
                 "INSERT INTO partitions (topic_id, partition) VALUES (?, ?)",
                 [(topic_id, partition) for partition in range(partitions)],
+            )
+
+    def grow_topic(self, topic: str, partitions: int) -> None:
+        """Give a topic more partitions (see `eventlog.log.Log`)."""
+        db = self._database
+        with db.transaction():
+            topic_id, have, _ = topic_of(db, topic)
+            check_growth(topic, have, partitions)
+            db.rows("UPDATE topics SET partitions = ? WHERE id = ?", partitions, topic_id)
+            db.write_many(
+                "INSERT INTO partitions (topic_id, partition) VALUES (?, ?)",
+                [(topic_id, partition) for partition in range(have, partitions)],
             )
 
     def delete_topic(self, topic: str) -> None:

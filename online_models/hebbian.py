@@ -288,6 +288,8 @@ class Hebbian(Model):
 
     def keep(self, users: NDArray[np.int32], items: NDArray[np.int32], histories: Histories) -> None:
         """See `Model.keep`."""
+        if len(items) == self._items:
+            return
         self._store.keep(items)
         activity = self._neurons.activity[items]
         total = np.array([activity.sum()])

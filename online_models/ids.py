@@ -172,6 +172,14 @@ class IdTable:
         places = np.repeat(first - (ends - length), length) + np.arange(int(length.sum()), dtype=np.int64)
         self.restore({"heap": self._heap[places], "ends": ends})
 
+    def ids(self) -> NDArray[np.bytes_]:
+        """All ids by row, `S<width>`[len], empty for forgotten ones."""
+        length = np.diff(self._ends[: self._count], prepend=0)
+        width = max(int(length.max(initial=0)), 1)
+        raw = np.zeros((self._count, width), np.uint8)
+        raw[np.arange(width) < length[:, None]] = self._heap[: self._heap_used()]
+        return raw.view(f"S{width}").reshape(-1)
+
     def id_of(self, row: int) -> str:
         """Id of a row in [0, len), empty for a forgotten one. Raises `IndexError`."""
         if not 0 <= row < self._count:

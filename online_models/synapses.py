@@ -188,7 +188,9 @@ class SynapseStore:
         self.synapses.lost[:n] = arrays["lost"]
 
     def keep(self, rows: NDArray[np.int32]) -> None:
-        """Neuron rows[i] becomes neuron i; the others are dropped, and the synapses to them are lost."""
+        """Neuron rows[i] (ascending) becomes neuron i; the others are dropped, and the synapses to them are lost."""
+        if len(rows) == self._neurons:
+            return
         old = self.arrays()
         row_of = np.full(self._neurons, -1, np.int32)
         row_of[rows] = np.arange(len(rows), dtype=np.int32)
@@ -199,9 +201,10 @@ class SynapseStore:
             lost = old["lost"][rows] + weight[:, gone].sum(axis=1, dtype=np.float32)
             self.restore({**old, "weight": weight[:, rows], "used": old["used"][rows], "lost": lost})
             return
-        kept = _empty(len(rows), old["weight"].shape[1], direct=False)
+        # With the room there was: the rows to come would else have all of them copied once more.
+        kept = _empty(len(self.synapses.weight), old["weight"].shape[1], direct=False)
         _keep_posts(self.synapses, rows, row_of, kept)
-        self.restore(kept._asdict())
+        self.synapses, self._neurons = kept, len(rows)
 
     def forget(self, neuron: int) -> None:
         """Clear a neuron's own synapses and all synapses to it; the neuron's row stays."""

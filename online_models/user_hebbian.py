@@ -200,8 +200,12 @@ class UserHebbian(Model):
         self._start()
 
     def _start(self) -> None:
-        self._known_users, self._known_items = 0, 0
         self._store = SynapseStore(direct_neurons=0, row_synapses=self.config.row_synapses)
+        self._clear()
+
+    def _clear(self) -> None:
+        """Forget everything but the synapses."""
+        self._known_users, self._known_items = 0, 0
         self._users = Users(
             synapses=self._store.synapses,
             had=np.zeros(256, np.int32),
@@ -287,9 +291,8 @@ class UserHebbian(Model):
         # Items that were dropped left the histories; what a user has done since the row's base stays as it was.
         had = histories.length[: len(users)].copy()
         since = (arrays["had"] - arrays["row_base_had"])[users]
-        self.restore(
+        self._refill(
             {
-                **self._store.arrays(),
                 "had": had,
                 "row_base": arrays["row_base"][users],
                 "row_base_had": had - since,
@@ -340,8 +343,13 @@ class UserHebbian(Model):
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """See `Model.restore`."""
         self._start()
-        known_users, known_items = len(arrays["had"]), len(arrays["met"])
         self._store.restore(arrays)
+        self._refill(arrays)
+
+    def _refill(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Become what `arrays` describes, beside the synapses, which are that already."""
+        self._clear()
+        known_users, known_items = len(arrays["had"]), len(arrays["met"])
         self._reserve(known_users, known_items)
         users, items = self._users, self._items
         for name, array in (
@@ -354,5 +362,6 @@ class UserHebbian(Model):
             getattr(items, name)[:known_items] = arrays[name]
         items.total[:] = arrays["total"]
         items.base[:] = arrays["base"]
+        rule = self._rule
         for item in range(known_items):
-            refresh(items, item, self._rule)
+            refresh(items, item, rule)

@@ -336,6 +336,26 @@ def test_a_compacted_topic_refuses_a_record_without_a_key(under_test):
     assert under_test.values(topic) == []
 
 
+def test_a_topic_grows_and_keeps_its_records(under_test):
+    topic = under_test.topic("t", 2)
+    under_test.append(topic, 1, b"before")
+    with under_test.log.reader(topic, [1]) as reader:
+        under_test.log.grow_topic(topic, 4)
+        assert under_test.log.partition_count(topic) == under_test.log.topics()[topic] == 4
+        assert under_test.log.bounds(topic) == {p: Bounds(0, int(p == 1)) for p in range(4)}
+        under_test.append(topic, 1, b"after")
+        under_test.append(topic, 3, b"new")
+        found = [value for batch in poll_until(reader, 2) for value in batch.values]
+    assert found == under_test.values(topic, 1) == [b"before", b"after"]
+    assert under_test.values(topic, 3) == [b"new"]
+    under_test.log.grow_topic(topic, 4)
+    with pytest.raises(LogError, match="has 4 partitions"):
+        under_test.log.grow_topic(topic, 3)
+    with pytest.raises(TopicMissingError):
+        under_test.log.grow_topic(f"{topic}.none", 3)
+    assert under_test.log.partition_count(topic) == 4
+
+
 def test_a_deleted_topic_ends_its_readers(under_test):
     topic = under_test.topic("t")
     with under_test.log.reader(topic, [0]) as reader:
