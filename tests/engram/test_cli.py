@@ -23,6 +23,7 @@ COMMANDS = (
     ("produce",),
     ("learn",),
     ("evaluate",),
+    ("evaluate", "leave-one-out"),
     ("ingest",),
     ("data",),
     ("data", "list"),
