@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from engram import checkpoint_cli, data_cli, dlq_cli, kafka_cli
+from engram.compare_command import compare, compare_cell
 from engram.demo_command import demo
 from engram.ingest_command import ingest
 from engram.leave_one_out_command import leave_one_out_command
@@ -51,6 +52,8 @@ def _options(
 
 app.command()(demo)
 app.command()(replay)
+app.command()(compare)
+app.command("compare-cell", hidden=True)(compare_cell)
 app.command()(produce)
 app.command()(learn)
 app.add_typer(evaluate_cli, name="evaluate")

@@ -20,6 +20,7 @@ COMMANDS = (
     (),
     ("demo",),
     ("replay",),
+    ("compare",),
     ("produce",),
     ("learn",),
     ("evaluate",),
