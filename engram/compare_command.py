@@ -32,7 +32,7 @@ from engram.compare_cells import (
     peak_memory_bytes,
     rows_of,
 )
-from engram.compare_table import explained, terminal_table, write_tables
+from engram.compare_table import TerminalTable, explained, write_tables
 from engram.figures_table import rate, ratio
 from engram.inline import run_inline
 from engram.options import settings_command
@@ -121,7 +121,7 @@ def compare(
             raise SystemExit(INTERRUPTED) from None
         rows = rows_of([(cell, cell.finished() or {}) for cell in cells])
         written = write_tables(out, rows)
-    console.print(terminal_table(rows))
+    console.print(TerminalTable(rows))
     for line in (*explained(rows), *map(str, written)):
         console.print(line, markup=False, highlight=False)
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 
 from engram.compare_cells import StreamChoice
@@ -18,6 +20,7 @@ MARKDOWN_FILE: Final = "compare.md"
 COLUMNS: Final = (
     "model", "Recall@10", "NDCG@10", "MRR@10", "coverage@20", "RMSE", "MAE", "AUC", "accuracy", "ev/s", "state",
 )  # fmt: skip
+_ONLY_WIDE: Final = ("MRR@10", "coverage@20", "MAE", "accuracy")
 _RATIOS: Final = ("recall@10", "ndcg@10", "mrr@10", "coverage@20", "rmse", "mae", "auc", "accuracy")
 
 Rows = Sequence[Mapping[str, Any]]
@@ -46,17 +49,36 @@ def explained(rows: Rows) -> list[str]:
     ]
 
 
-def terminal_table(rows: Rows) -> Table:
-    """Make the table for a terminal, with a section for each stream."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for number, column in enumerate(COLUMNS):
-        table.add_column(column, justify="right" if number else "left", no_wrap=True)
-    for stream, of_stream in _by_stream(rows):
-        table.add_section()
-        table.add_row(_heading(stream, of_stream), style="bold")
-        for row in of_stream:
-            table.add_row(*_cells(row))
-    return table
+class TerminalTable:
+    """The table for a terminal, with a section for each stream; a narrow console gets fewer columns."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        empty = {
+            column
+            for column, measure in zip(COLUMNS[1:], _RATIOS, strict=False)
+            if all(row[measure] is None for row in self._rows)
+        }
+        columns = [column for column in COLUMNS if column not in empty]
+        table = self._table(columns)
+        if Measurement.get(console, options.update(max_width=1_000), table).maximum > options.max_width:
+            table = self._table([column for column in columns if column not in _ONLY_WIDE])
+        yield table
+
+    def _table(self, columns: Sequence[str]) -> Table:
+        shown = [COLUMNS.index(column) for column in columns]
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for number, column in enumerate(columns):
+            table.add_column(column, justify="right" if number else "left", no_wrap=True)
+        for stream, of_stream in _by_stream(self._rows):
+            table.add_section()
+            table.add_row(stream.label, style="bold")
+            for row in of_stream:
+                cells = _cells(row)
+                table.add_row(*(cells[index] for index in shown))
+        return table
 
 
 def write_tables(folder: Path, rows: Rows) -> list[Path]:
