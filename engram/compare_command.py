@@ -5,7 +5,6 @@ Each cell is `engram/inline.py` in a process of its own: the learner and the eva
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shlex
@@ -25,6 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from engram.children import Child, StopRequest
 from engram.compare_cells import (
     Cell,
+    StreamChoice,
     cell_of,
     choose_models,
     measures_on,
@@ -39,7 +39,7 @@ from engram.options import settings_command
 from engram.parts import lane_config
 from engram.replay_command import INTERRUPTED, StoppedError
 from engram.settings import Settings, child_environment, time_range_ms, to_toml
-from engram.source import find_source, open_stream
+from engram.source import Source, find_source, open_stream
 from engram.warm import warm_up_evaluator, warm_up_learner
 from eventlog.ownership import Owned
 from online_models.registry import MODELS
@@ -96,26 +96,15 @@ def compare(
                 f"Not on {stream.label}, for they predict ratings and need all of them: {', '.join(absent)}"
             )
             console.print(reason, markup=False, highlight=False)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(
-            Owned(out / "lock", f"another command runs in {out}: wait for it, or name another --out")
-        )
-        cells: list[Cell] = []
-        for stream in streams:
-            own = msgspec.structs.replace(settings, dataset=stream.dataset, min_rating=stream.min_rating)
-            source = find_source(own)
-            if source.folder is not None:
-                own = msgspec.structs.replace(own, data_dir=str(source.folder))
-            console.print(source.description, markup=False, highlight=False, style="bold")
-            digest = open_stream(own, source.folder).digest()
-            chosen = [name for name in models if measures_on(name, stream)]
-            cells += [cell_of(own, stream, name, digest, out / "cells") for name in chosen]
-        comparing = _Comparing(cells, out, jobs, console)
-        if fresh:
-            comparing.forget()
+    in_use = f"another command runs in {out}: wait for it, or name another --out"
+    with Owned(out / "lock", in_use):
         try:
+            cells = _make_cells(settings, streams, models, out / "cells", console)
+            comparing = _Comparing(cells, out, jobs, console)
+            if fresh:
+                comparing.forget()
             comparing.run()
-        except StoppedError:
+        except (StoppedError, KeyboardInterrupt):
             command = shlex.join(["engram", *(word for word in sys.argv[1:] if word != "--fresh")])
             console.print(f"\nStopped. To go on: {command}", markup=False, highlight=False)
             raise SystemExit(INTERRUPTED) from None
@@ -124,6 +113,30 @@ def compare(
     console.print(TerminalTable(rows))
     for line in (*explained(rows), *map(str, written)):
         console.print(line, markup=False, highlight=False)
+
+
+def _make_cells(
+    settings: Settings,
+    streams: Sequence[StreamChoice],
+    models: Sequence[str],
+    folder: Path,
+    console: Console,
+) -> list[Cell]:
+    """Find and read each stream, and make its cells; a malformed line ends the command before anything is measured."""
+    sources: dict[str, Source] = {}
+    cells = []
+    for stream in streams:
+        own = msgspec.structs.replace(settings, dataset=stream.dataset, min_rating=stream.min_rating)
+        if stream.dataset not in sources:
+            sources[stream.dataset] = find_source(own)
+            said = sources[stream.dataset].description
+            console.print(said, markup=False, highlight=False, style="bold")
+        place = sources[stream.dataset].folder
+        if place is not None:
+            own = msgspec.structs.replace(own, data_dir=str(place))
+        digest = open_stream(own, place).digest()
+        cells += [cell_of(own, stream, name, digest, folder) for name in models if measures_on(name, stream)]
+    return cells
 
 
 @settings_command()

@@ -43,7 +43,7 @@ def explained(rows: Rows) -> list[str]:
         "RMSE, MAE, AUC and accuracy of likes (protocol R): predicted before it is learned; all events, and only of "
         "streams with all ratings.",
         f"Quality and speed are of the same run, a process for each model and stream, {side}. ev/s is of each model's "
-        "kernels alone: test and learn.",
+        "kernels alone: test and learn; state is the model's own, without ids and histories, which all models share.",
         f"Seed {first['seed']}, engram {first['version']}, Python {first['python']}, NumPy {first['numpy']}, Numba "
         f"{first['numba']}.",
     ]
