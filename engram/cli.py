@@ -10,14 +10,21 @@ from typing import Annotated
 import typer
 
 from engram import checkpoint_cli, data_cli, dlq_cli, kafka_cli
+from engram.compare_command import compare, compare_cell
 from engram.demo_command import demo
 from engram.ingest_command import ingest
+from engram.leave_one_out_command import leave_one_out_command
 from engram.offsets_command import offsets
 from engram.produce_command import produce
 from engram.replay_command import replay
 from engram.report_command import report
 from engram.services import evaluate, learn
 from eventlog.errors import EngramError, SettingsError
+
+# A command with commands below it: `engram evaluate --run DIR` and `engram evaluate leave-one-out`.
+evaluate_cli = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+evaluate_cli.callback()(evaluate)
+evaluate_cli.command("leave-one-out")(leave_one_out_command)
 
 app = typer.Typer(
     name="engram",
@@ -45,9 +52,11 @@ def _options(
 
 app.command()(demo)
 app.command()(replay)
+app.command()(compare)
+app.command("compare-cell", hidden=True)(compare_cell)
 app.command()(produce)
 app.command()(learn)
-app.command()(evaluate)
+app.add_typer(evaluate_cli, name="evaluate")
 app.command()(ingest)
 app.command()(offsets)
 app.command()(report)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from engram.settings import FIELDS, Settings, choices_of, description, flag_name, is_repeatable, kind_of, load
-from online_models.registry import MODELS
+from online_models.registry import DEFAULT_MODELS, MODELS
 
 POSITIONAL = "dataset"
 
@@ -65,8 +65,12 @@ LEARNING = (
 Command = Callable[..., None]
 
 
-def settings_command(*names: str) -> Callable[[Command], Command]:
+def settings_command(
+    *names: str, unnamed_models: Sequence[str] = DEFAULT_MODELS
+) -> Callable[[Command], Command]:
     """Give a command a flag for each of these settings; it gets the loaded `Settings` as its first argument.
+
+    unnamed_models: those that the command takes when none is named.
 
     Passwords are in no tuple of names on purpose: a command line is seen by every user of a machine.
     """
@@ -80,7 +84,7 @@ def settings_command(*names: str) -> Callable[[Command], Command]:
         def run(**arguments: Any) -> None:
             # No value of a repeatable flag is [], not None.
             flags = {name: arguments.pop(name) or None for name in names}
-            settings: Settings = load(flags, arguments.pop("config"))
+            settings: Settings = load(flags, arguments.pop("config"), unnamed_models=unnamed_models)
             command(settings, **arguments)
 
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

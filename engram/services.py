@@ -71,9 +71,17 @@ def learn(settings: Settings, until_end: UntilEnd = False, with_parent: WithPare
 
 @settings_command(*options.LOG, "partitions", "checkpoint_dir", *_METRICS)
 def evaluate(
-    settings: Settings, run: RunOption = None, watch: Watch = False, with_parent: WithParent = False
+    settings: Settings,
+    context: typer.Context,
+    run: RunOption = None,
+    watch: Watch = False,
+    with_parent: WithParent = False,
 ) -> None:
     """Turn predictions into figures: of a finished run again (--run), or live as a service (--watch)."""
+    if context.invoked_subcommand is not None:
+        if run is not None or watch:
+            raise SettingsError(f"expected one of --run DIR, --watch and {context.invoked_subcommand}")
+        return
     if (run is not None) == watch:
         raise SettingsError("expected one of --run DIR and --watch")
     if run is not None:

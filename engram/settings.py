@@ -14,7 +14,7 @@ import json
 import math
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import UnionType
@@ -165,8 +165,12 @@ def load(
     flags: Mapping[str, object],
     config: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    *,
+    unnamed_models: Sequence[str] = DEFAULT_MODELS,
 ) -> Settings:
     """Put a process's settings together; `flags` that are None were not given.
+
+    unnamed_models: those that may have parameters when no model is named.
 
     Raises `SettingsError` naming the setting, its value, where it came from, and what was expected.
     """
@@ -198,7 +202,7 @@ def load(
     settings = Settings(**values)
     # A file or an environment may serve several commands; a flag is of this one.
     model_parameters.check_used(
-        flags.get("params") or (), settings.models or DEFAULT_MODELS, f"flag {flag_name('params')}"
+        flags.get("params") or (), settings.models or unnamed_models, f"flag {flag_name('params')}"
     )
     if settings.rating_min is not None and settings.rating_max is not None:
         check_scale(settings.rating_min, settings.rating_max)

@@ -1,0 +1,124 @@
+"""A comparison as one table: CSV, Markdown and the terminal, from the same rows."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.table import Table
+
+from engram.compare_cells import StreamChoice
+from engram.figures_table import rate, ratio, size
+
+CSV_FILE: Final = "compare.csv"
+MARKDOWN_FILE: Final = "compare.md"
+COLUMNS: Final = (
+    "model", "Recall@10", "NDCG@10", "MRR@10", "coverage@20", "RMSE", "MAE", "AUC", "accuracy", "ev/s", "state",
+)  # fmt: skip
+_ONLY_WIDE: Final = ("MRR@10", "coverage@20", "MAE", "accuracy")
+_RATIOS: Final = ("recall@10", "ndcg@10", "mrr@10", "coverage@20", "rmse", "mae", "auc", "accuracy")
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def explained(rows: Rows) -> list[str]:
+    """Say how the figures were measured, a sentence or two a line."""
+    jobs = max(row["jobs"] for row in rows)
+    side = (
+        "one at a time"
+        if jobs == 1
+        else f"up to {jobs} at a time, so speeds are of processes that shared the machine: compare them with "
+        "--jobs 1"
+    )
+    first = rows[0]
+    return [
+        "Recall, NDCG, MRR and coverage (protocol P): each event is ranked among all items seen so far, less the user's "
+        f"own, and then learned; the last 70 % of events. Equal times are ordered by {first['tie_rule']}; equal scores "
+        f"count {first['tie_ranking']} the model.",
+        "RMSE, MAE, AUC and accuracy of likes (protocol R): predicted before it is learned; all events, and only of "
+        "streams with all ratings.",
+        f"Quality and speed are of the same run, a process for each model and stream, {side}. ev/s is of each model's "
+        "kernels alone: test and learn; state is the model's own, without ids and histories, which all models share.",
+        f"Seed {first['seed']}, engram {first['version']}, Python {first['python']}, NumPy {first['numpy']}, Numba "
+        f"{first['numba']}.",
+    ]
+
+
+class TerminalTable:
+    """The table for a terminal, with a section for each stream; a narrow console gets fewer columns."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        empty = {
+            column
+            for column, measure in zip(COLUMNS[1:], _RATIOS, strict=False)
+            if all(row[measure] is None for row in self._rows)
+        }
+        columns = [column for column in COLUMNS if column not in empty]
+        table = self._table(columns)
+        if Measurement.get(console, options.update(max_width=1_000), table).maximum > options.max_width:
+            table = self._table([column for column in columns if column not in _ONLY_WIDE])
+        yield table
+
+    def _table(self, columns: Sequence[str]) -> Table:
+        shown = [COLUMNS.index(column) for column in columns]
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for number, column in enumerate(columns):
+            table.add_column(column, justify="right" if number else "left", no_wrap=True)
+        for stream, of_stream in _by_stream(self._rows):
+            table.add_section()
+            table.add_row(stream.label, style="bold")
+            for row in of_stream:
+                cells = _cells(row)
+                table.add_row(*(cells[index] for index in shown))
+        return table
+
+
+def write_tables(folder: Path, rows: Rows) -> list[Path]:
+    """Write `CSV_FILE` (full precision) and `MARKDOWN_FILE` into `folder`; return their paths."""
+    lines = [
+        "| stream | " + " | ".join(COLUMNS) + " |",
+        "|---|---" + "|---:" * (len(COLUMNS) - 1) + "|",
+    ]
+    for stream, of_stream in _by_stream(rows):
+        for number, row in enumerate(of_stream):
+            heading = _heading(stream, of_stream) if number == 0 else ""
+            lines.append(f"| {heading} | " + " | ".join(_cells(row)) + " |")
+    lines += [text for line in explained(rows) for text in ("", line)]
+    paths = [folder / CSV_FILE, folder / MARKDOWN_FILE]
+    parts = [path.with_name(path.name + ".part") for path in paths]
+    with parts[0].open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    parts[1].write_text("\n".join(lines) + "\n", "utf-8")
+    for part, path in zip(parts, paths, strict=True):
+        part.replace(path)
+    return paths
+
+
+def _by_stream(rows: Rows) -> list[tuple[StreamChoice, list[Mapping[str, Any]]]]:
+    streams: dict[StreamChoice, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        streams.setdefault(StreamChoice(row["dataset"], row["min_rating"] or None), []).append(row)
+    return list(streams.items())
+
+
+def _heading(stream: StreamChoice, rows: Rows) -> str:
+    return f"{stream.label}: {rows[0]['events']:,} events"
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        row["model"],
+        *(ratio(row[measure]) for measure in _RATIOS),
+        rate(row["events_per_second"]),
+        size(row["state_bytes"]),
+    )
