@@ -59,7 +59,7 @@ class LaneConfig:
         """JSON-able identity: a checkpoint of another fingerprint is refused."""
         configs = {name: self.configs.get(name) or MODELS[name].config_type() for name in self.models}
         return {
-            "models": {name: msgspec.to_builtins(config) for name, config in configs.items()},
+            "models": {name: described(config) for name, config in configs.items()},
             "clock": self.clock,
             "seed": self.seed,
             "ties_against": self.ties_against,
@@ -97,6 +97,14 @@ class LaneConfig:
             return {name: MODELS[name](self.configs.get(name), situation) for name in self.models}
         except ModuleNotFoundError as error:
             raise SettingsError(str(error)) from error
+
+
+def described(config: ModelConfig) -> dict[str, Any]:
+    """Parameters as JSON has them: lists for tuples."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in msgspec.to_builtins(config).items()
+    }
 
 
 class Lane:
@@ -271,7 +279,7 @@ class Lane:
                 ranks=model.ranks,
                 rates=model.rates,
                 likes=model.likes,
-                config=msgspec.to_builtins(model.config),
+                config=described(model.config),
             )
             for name, model in self.models.items()
         }

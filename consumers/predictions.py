@@ -132,7 +132,7 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     state_bytes: int
     seconds: float
-    config: dict[str, float | int | str | bool | None]
+    config: dict[str, float | int | str | bool | list[float] | None]
     ranks: bool = True
     rates: bool = False
     likes: bool = False

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.lane import Lane
+from consumers.lane import Lane, described
 from consumers.versions import versions
 from engram.parts import lane_config
 from engram.settings import Settings
@@ -99,7 +99,7 @@ def leave_one_out(
             "ask_seconds": time.monotonic() - started_s,
             "state_bytes": model.state_bytes,
             "digest": model.digest(),
-            "config": msgspec.to_builtins(model.config),
+            "config": described(model.config),
         }
     return {
         "schema_version": SCHEMA_VERSION,
