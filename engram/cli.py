@@ -11,6 +11,7 @@ import typer
 
 from engram import checkpoint_cli, data_cli, dlq_cli, kafka_cli
 from engram.demo_command import demo
+from engram.graph_command import graph
 from engram.ingest_command import ingest
 from engram.offsets_command import offsets
 from engram.produce_command import produce
@@ -51,6 +52,7 @@ app.command()(evaluate)
 app.command()(ingest)
 app.command()(offsets)
 app.command()(report)
+app.command()(graph)
 app.add_typer(data_cli.app, name="data")
 app.add_typer(kafka_cli.app, name="kafka")
 app.add_typer(checkpoint_cli.app, name="checkpoint")

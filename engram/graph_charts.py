@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
+from engram.curves_chart import spread
 from engram.graph_names import Name
 from engram.graph_network import Network
 from engram.graph_pictures import COLOURS, GREY
@@ -32,7 +33,7 @@ def draw_distributions(path: Path, network: Network, title: str) -> Path:
         f"{of.synapses:,} active synapses (> {network.bounds.threshold:g}) of {of.neurons:,} {network.neurons}s; "
         f"density {of.density:.1%}, reciprocity {of.reciprocity:.1%}, asymmetry {of.asymmetry:.2f}"
     )
-    figure.text(0.012, 0.89, under, fontsize=10.5, color=GREY)
+    figure.text(0.012, 0.865, under, fontsize=10.5, color=GREY)
     _points(panels[0], of.weights, _BLUE, "synapses")
     panels[0].set_xlabel("weight")
     panels[0].set_ylabel("synapses per unit of weight")
@@ -42,7 +43,7 @@ def draw_distributions(path: Path, network: Network, title: str) -> Path:
     panels[1].set_ylabel("neurons per unit of degree")
     if of.synapses:
         panels[1].legend(frameon=False)
-    figure.tight_layout(rect=(0, 0, 1, 0.88))
+    figure.tight_layout(rect=(0, 0, 1, 0.86))
     figure.savefig(path, format="png")
     return path
 
@@ -53,7 +54,9 @@ def _points(axes: Axes, of: Histogram, colour: str, label: str) -> None:
         filled = of.counts > 0
         middle = np.sqrt(of.edges[:-1] * of.edges[1:])
         height = of.counts / np.diff(of.edges)
-        axes.loglog(middle[filled], height[filled], "o-", color=colour, markersize=4, linewidth=1.4, label=label)
+        axes.loglog(
+            middle[filled], height[filled], "o-", color=colour, markersize=4, linewidth=1.4, label=label
+        )
 
 
 def draw_growth(path: Path, network: Network, title: str) -> Path:
@@ -62,12 +65,18 @@ def draw_growth(path: Path, network: Network, title: str) -> Path:
     events = [step.events for step in network.steps]
     of = [step.figures for step in network.steps]
     panels[0].plot(events, [one.density for one in of], "o-", color=_BLUE, markersize=4)
-    panels[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+    panels[0].yaxis.set_major_formatter(PercentFormatter(1.0))
     _name(panels[0], "Activation density", "share of possible synapses that are active")
     panels[1].plot(events, [step.modularity for step in network.steps], "o-", color=_BLUE, markersize=4)
     unbounded = [step.modularity_unbounded for step in network.steps]
     panels[1].plot(events, unbounded, "o--", color=_ORANGE, markersize=3, linewidth=1)
-    _end(panels[1], events, [step.modularity for step in network.steps], f"{network.bounds.top} strongest", _BLUE)
+    _end(
+        panels[1],
+        events,
+        [step.modularity for step in network.steps],
+        f"{network.bounds.top} strongest",
+        _BLUE,
+    )
     _end(panels[1], events, unbounded, "all synapses", _ORANGE)
     _name(panels[1], "Modularity", f"Louvain's communities of the {len(network.ids)} drawn")
     panels[2].plot(events, [one.synapses for one in of], "o-", color=_BLUE, markersize=4)
@@ -86,7 +95,13 @@ def draw_growth(path: Path, network: Network, title: str) -> Path:
 
 def _end(axes: Axes, events: Sequence[int], values: Sequence[float], label: str, colour: str) -> None:
     axes.annotate(
-        label, (events[-1], values[-1]), xytext=(-4, 6), textcoords="offset points", ha="right", fontsize=9, color=colour
+        label,
+        (events[-1], values[-1]),
+        xytext=(-4, 6),
+        textcoords="offset points",
+        ha="right",
+        fontsize=9,
+        color=colour,
     )
 
 
@@ -139,13 +154,17 @@ def draw_profile_growth(
 ) -> Path:
     """Write how the weights out of one neuron grew as a PNG; weights: float64[len(titles)] of each step."""
     figure, [axes] = _figure(1, 1, (11, 5.4), title)
-    figure.text(0.015, 0.895, "weights out of it, of those that are the strongest at the end", fontsize=10.5, color=GREY)
+    figure.text(
+        0.015,
+        0.895,
+        "weights out of it, of those that are the strongest at the end",
+        fontsize=10.5,
+        color=GREY,
+    )
     series = np.array(weights).reshape(len(events), len(titles))
-    for at, label in enumerate(titles):
+    for at in range(len(titles)):
         colour = COLOURS[at % len(COLOURS)]
         axes.plot(events, series[:, at], "o-", color=colour, markersize=3.5, linewidth=1.6)
-    from engram.curves_chart import spread
-
     height = float(series.max(initial=0.0)) * 1.06 or 1.0
     axes.set_ylim(0, height)
     for at, place in enumerate(spread([value / height for value in series[-1]], 0.05) if len(titles) else []):
@@ -185,7 +204,13 @@ def _figure(rows: int, columns: int, size: tuple[float, float], title: str) -> t
 def _name(axes: Axes, title: str, under: str) -> None:
     axes.set_title(title, loc="left", fontsize=11.5, fontweight="bold", pad=20)
     axes.annotate(
-        under, (0, 1), xycoords="axes fraction", xytext=(0, 7), textcoords="offset points", fontsize=9, color=GREY
+        under,
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 7),
+        textcoords="offset points",
+        fontsize=9,
+        color=GREY,
     )
 
 

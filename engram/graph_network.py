@@ -94,7 +94,9 @@ def choose(snapshot: Snapshot, bounds: Bounds, also: int | None) -> NDArray[np.i
     return chosen if also is None else np.union1d(chosen, np.array([also], np.int32))
 
 
-def step_of(snapshot: Snapshot, ids: Sequence[str], bounds: Bounds, seed: int) -> tuple[Step, NDArray[np.int32]]:
+def step_of(
+    snapshot: Snapshot, ids: Sequence[str], bounds: Bounds, seed: int
+) -> tuple[Step, NDArray[np.int32]]:
     """Return the step of a snapshot for the neurons `ids`, and the community of each, int32[n].
 
     A neuron that is not there yet has no activity and no synapses.

@@ -27,6 +27,7 @@ DRAWN: Final = 3  # synapses of each neuron in a still picture: more is a hairba
 _LABELS: Final = 60
 _SHOWN: Final = 6
 _WIDEST: Final = 3.2  # points
+_IN_THE_WAY: Final = 10  # pixels: a name may cover smaller circles
 
 
 def colour(community: int) -> str:
@@ -70,8 +71,10 @@ def draw_steps(path: Path, network: Network, title: str) -> Path:
             color=GREY,
             loc="left",
         )
-    figure.suptitle(title, x=0.02, y=0.985, ha="left", fontsize=15, fontweight="bold")
-    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=0.90 - 0.03 * (lines == 1), hspace=0.14, wspace=0.03)
+    figure.suptitle(title, x=0.012, y=0.985, ha="left", fontsize=15, fontweight="bold")
+    figure.subplots_adjust(
+        left=0.01, right=0.99, bottom=0.01, top=0.90 - 0.03 * (lines == 1), hspace=0.14, wspace=0.03
+    )
     figure.savefig(path, format="png")
     return path
 
@@ -128,7 +131,9 @@ def _draw_synapses(
     ]
     lines = np.stack([network.place[pre], network.place[post]], axis=1)
     axes.add_collection(
-        LineCollection(list(lines), colors=colours, linewidths=0.25 + _WIDEST * share, zorder=2, capstyle="round")
+        LineCollection(
+            list(lines), colors=colours, linewidths=0.25 + _WIDEST * share, zorder=2, capstyle="round"
+        )
     )
 
 
@@ -136,14 +141,16 @@ def _label(figure: Figure, axes: Axes, network: Network) -> None:
     """Name the most active neurons, as far as names do not cover each other or larger circles."""
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
-    renderer = canvas.get_renderer()
+    renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
     figure.draw(renderer)
     to_pixels = axes.transData
     centres = to_pixels.transform(network.place)
     scale = float(to_pixels.transform((1.0, 0.0))[0] - to_pixels.transform((0.0, 0.0))[0])
     radii = network.radius * scale
     frame = axes.get_window_extent(renderer)
-    taken = [(x - r, y - r, x + r, y + r) for (x, y), r in zip(centres, radii, strict=True) if r > 7]
+    taken = [
+        (x - r, y - r, x + r, y + r) for (x, y), r in zip(centres, radii, strict=True) if r > _IN_THE_WAY
+    ]
     named = 0
     for row in np.argsort(-network.last.synapses.activity, kind="stable").tolist():
         if named == _LABELS or radii[row] <= 0:
@@ -161,7 +168,12 @@ def _label(figure: Figure, axes: Axes, network: Network) -> None:
             (x - box.width / 2, y - r - box.height / 2),
         ):
             place = (left, middle - box.height / 2, left + box.width, middle + box.height / 2)
-            inside = frame.x0 <= place[0] and place[2] <= frame.x1 and frame.y0 <= place[1] and place[3] <= frame.y1
+            inside = (
+                frame.x0 <= place[0]
+                and place[2] <= frame.x1
+                and frame.y0 <= place[1]
+                and place[3] <= frame.y1
+            )
             if inside and not any(_cover(place, other) for other in taken if other[:2] != own):
                 text.set_position((left, middle))
                 taken.append(place)
@@ -192,4 +204,6 @@ def _legend(figure: Figure, network: Network) -> None:
         y -= 0.031
     rest = len(connected) - len(COLOURS)
     if rest > 0:
-        figure.text(0.735, y, f"and {rest} smaller communities, in grey", fontsize=8.6, color=GREY, va="center")
+        figure.text(
+            0.735, y, f"and {rest} smaller communities, in grey", fontsize=8.6, color=GREY, va="center"
+        )

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from engram.graph_names import Name
 from engram.graph_source import Snapshot
 
-COLUMNS: Final = ("direction", "id", "title", "weight", "share", "reverse_weight", "activity", "last_activity")
+COLUMNS: Final = (
+    "direction",
+    "id",
+    "title",
+    "weight",
+    "share",
+    "reverse_weight",
+    "activity",
+    "last_activity",
+)
 
 
 class Bond(NamedTuple):
@@ -89,7 +98,9 @@ def weights_to(snapshot: Snapshot, neuron: str, others: tuple[str, ...]) -> NDAr
         return np.zeros(len(others))
     view = snapshot.view
     of = view.pre == snapshot.ids.index(neuron)
-    weights = {snapshot.ids[p]: w for p, w in zip(view.post[of].tolist(), view.weight[of].tolist(), strict=True)}
+    weights = {
+        snapshot.ids[p]: w for p, w in zip(view.post[of].tolist(), view.weight[of].tolist(), strict=True)
+    }
     return np.array([weights.get(other, 0.0) for other in others])
 
 
@@ -101,7 +112,9 @@ def write_profile(path: Path, of: Profile, names: Mapping[str, Name]) -> None:
         for bond in of.bonds:
             values = (bond.weight, bond.share, bond.reverse_weight, bond.activity)
             title = names[bond.id].title
-            writer.writerow((bond.direction, bond.id, title, *(f"{v:.6g}" for v in values), when(bond.last_ms)))
+            writer.writerow(
+                (bond.direction, bond.id, title, *(f"{v:.6g}" for v in values), when(bond.last_ms))
+            )
 
 
 def when(time_ms: int) -> str:

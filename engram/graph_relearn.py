@@ -69,5 +69,4 @@ def snapshots(
                         f"{meta['topic']} ends after {lane.learned:,} events, expected {target:,}, as the checkpoint "
                         "has learned"
                     )
-            now = lane.learned if config.clock == "event_count" else lane.clock_time_ms
-            yield snapshot(model, now, lane.learned, lane.rows.arrays())
+            yield snapshot(model, lane.now, lane.learned, lane.rows.arrays())

@@ -80,11 +80,11 @@ def choose_model(meta: Mapping[str, Any], name: str | None) -> str:
 
     meta: of a checkpoint. Raises `SettingsError` for a model that the run did not learn, or that has no synapses.
     """
-    learned = meta["lane"]["config"]["models"]
+    learned: list[str] = list(meta["lane"]["config"]["models"])
     with_synapses = [one for one in learned if one in MODELS and _has_synapses(MODELS[one])]
     if name is None and with_synapses:
         return with_synapses[0]
-    if name not in with_synapses:
+    if name is None or name not in with_synapses:
         what = "the run learned" if name in learned else "the run did not learn it, but"
         raise SettingsError(
             f"model is {name!r}, expected one with synapses ({', '.join(with_synapses) or 'the run has none'}); "
@@ -103,9 +103,7 @@ def lane_config_of(meta: Mapping[str, Any], name: str) -> LaneConfig:
     try:
         config = msgspec.convert(said["models"][name], MODELS[name].config_type)
     except msgspec.ValidationError as error:
-        raise CheckpointMismatchError(
-            f"checkpoint is of a {name} with other parameters: {error}"
-        ) from None
+        raise CheckpointMismatchError(f"checkpoint is of a {name} with other parameters: {error}") from None
     return LaneConfig(
         models=(name,),
         configs={name: config},

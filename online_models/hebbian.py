@@ -293,7 +293,7 @@ class Hebbian(Model):
         pre, post, weight = self._store.pairs(rows)
         left = np.exp2(-((now - int(self._neurons.base[0])) / self._rule.half_life))
         activity = self._neurons.activity[: self._items] * left
-        return SynapseView("item", rows, pre, post, weight * left, activity)
+        return SynapseView("item", rows, pre, post, weight.astype(np.float64) * left, activity)
 
     def keep(self, users: NDArray[np.int32], items: NDArray[np.int32], histories: Histories) -> None:
         """See `Model.keep`."""

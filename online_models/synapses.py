@@ -184,9 +184,9 @@ class SynapseStore:
             return rows[at], post.astype(np.int32), weight[at, post]
         taken = np.arange(weight.shape[1]) < self.synapses.used[rows][:, None]
         at, place = np.nonzero(taken & (weight > 0))
-        post = self.synapses.post[rows[at], place]
-        order = np.lexsort((post, at))
-        return rows[at[order]], post[order], weight[at, place][order]
+        to = self.synapses.post[rows[at], place]
+        order = np.lexsort((to, at))
+        return rows[at[order]], to[order], weight[at, place][order]
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Become what `arrays` describes."""

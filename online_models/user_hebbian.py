@@ -285,7 +285,7 @@ class UserHebbian(Model):
         own = (users.had[pre] - users.base_had[pre]) / rule.own_half_life
         left = np.exp2(-((now - users.base[pre]) / rule.half_life + own))
         activity = users.had[: self._known_users].astype(np.float64)
-        return SynapseView("user", rows, pre, post, weight * left, activity)
+        return SynapseView("user", rows, pre, post, weight.astype(np.float64) * left, activity)
 
     def keep(self, users: NDArray[np.int32], items: NDArray[np.int32], histories: Histories) -> None:
         """See `Model.keep`."""
