@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from engram.curves_chart import spread
 from engram.graph_names import Name
 from engram.graph_network import Network
-from engram.graph_pictures import COLOURS, GREY
+from engram.graph_pictures import COLOURS, GREY, save_small
 from engram.graph_profile import Bond, Profile, when
 from online_models.synapse_figures import Histogram, log_histogram
 
@@ -44,8 +44,7 @@ def draw_distributions(path: Path, network: Network, title: str) -> Path:
     if of.synapses:
         panels[1].legend(frameon=False)
     figure.tight_layout(rect=(0, 0, 1, 0.86))
-    figure.savefig(path, format="png")
-    return path
+    return save_small(path, figure)
 
 
 def _points(axes: Axes, of: Histogram, colour: str, label: str) -> None:
@@ -89,8 +88,7 @@ def draw_growth(path: Path, network: Network, title: str) -> Path:
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
     figure.tight_layout(rect=(0, 0, 1, 0.91))
-    figure.savefig(path, format="png")
-    return path
+    return save_small(path, figure)
 
 
 def _end(axes: Axes, events: Sequence[int], values: Sequence[float], label: str, colour: str) -> None:
@@ -141,8 +139,7 @@ def draw_profile(path: Path, of: Profile, names: Mapping[str, Name], title: str)
         _name(axes, name, f"{len(shown)} of {active:,} active synapses")
         axes.set_xlabel("weight")
     figure.tight_layout(rect=(0, 0, 1, top - 0.01))
-    figure.savefig(path, format="png")
-    return path
+    return save_small(path, figure)
 
 
 def draw_profile_growth(
@@ -185,8 +182,7 @@ def draw_profile_growth(
     axes.set_ylabel("weight")
     axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
     figure.subplots_adjust(left=0.07, right=0.70, top=0.86, bottom=0.11)
-    figure.savefig(path, format="png")
-    return path
+    return save_small(path, figure)
 
 
 def _figure(rows: int, columns: int, size: tuple[float, float], title: str) -> tuple[Figure, list[Axes]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
+from PIL import Image
 
 from engram.graph_network import Network, Step, radius
 from online_models.synapse_view import SynapseView
@@ -27,7 +29,11 @@ DRAWN: Final = 3  # synapses of each neuron in a still picture: more is a hairba
 _LABELS: Final = 60
 _SHOWN: Final = 6
 _WIDEST: Final = 3.2  # points
-_IN_THE_WAY: Final = 10  # pixels: a name may cover smaller circles
+_IN_THE_WAY: Final = (
+    10,
+    7,
+)  # pixels: names of the first few neurons, and of the others, may cover smaller circles
+_FIRST: Final = 25
 
 
 def colour(community: int) -> str:
@@ -47,8 +53,7 @@ def draw_network(path: Path, network: Network, title: str) -> Path:
     figure.text(0.02, 0.955, title, fontsize=16, fontweight="bold")
     figure.text(0.02, 0.928, _under(network, last), fontsize=10.5, color=GREY)
     _legend(figure, network)
-    figure.savefig(path, format="png")
-    return path
+    return save_small(path, figure)
 
 
 def draw_steps(path: Path, network: Network, title: str) -> Path:
@@ -75,7 +80,15 @@ def draw_steps(path: Path, network: Network, title: str) -> Path:
     figure.subplots_adjust(
         left=0.01, right=0.99, bottom=0.01, top=0.90 - 0.03 * (lines == 1), hspace=0.14, wspace=0.03
     )
-    figure.savefig(path, format="png")
+    return save_small(path, figure)
+
+
+def save_small(path: Path, figure: Figure) -> Path:
+    """Write a figure as a PNG of a few colours, a quarter of its size."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    with Image.open(buffer) as image:
+        image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, "PNG", optimize=True)
     return path
 
 
@@ -148,13 +161,14 @@ def _label(figure: Figure, axes: Axes, network: Network) -> None:
     scale = float(to_pixels.transform((1.0, 0.0))[0] - to_pixels.transform((0.0, 0.0))[0])
     radii = network.radius * scale
     frame = axes.get_window_extent(renderer)
-    taken = [
-        (x - r, y - r, x + r, y + r) for (x, y), r in zip(centres, radii, strict=True) if r > _IN_THE_WAY
-    ]
+    circles = [(x - r, y - r, x + r, y + r) for (x, y), r in zip(centres, radii, strict=True)]
+    taken: list[tuple[float, ...]] = []
     named = 0
-    for row in np.argsort(-network.last.synapses.activity, kind="stable").tolist():
+    for tried, row in enumerate(np.argsort(-network.last.synapses.activity, kind="stable").tolist()):
         if named == _LABELS or radii[row] <= 0:
             break
+        least = _IN_THE_WAY[tried >= _FIRST]
+        in_the_way = [*taken, *(one for one, r in zip(circles, radii, strict=True) if r > least)]
         words = textwrap.shorten(network.names[row].title, 34, placeholder=" …")
         text = axes.text(0, 0, words, fontsize=7.6, zorder=5, color="#222222", va="center", transform=None)
         text.set_path_effects([withStroke(linewidth=2.2, foreground="white")])
@@ -174,7 +188,7 @@ def _label(figure: Figure, axes: Axes, network: Network) -> None:
                 and frame.y0 <= place[1]
                 and place[3] <= frame.y1
             )
-            if inside and not any(_cover(place, other) for other in taken if other[:2] != own):
+            if inside and not any(_cover(place, other) for other in in_the_way if other[:2] != own):
                 text.set_position((left, middle))
                 taken.append(place)
                 named += 1
