@@ -264,6 +264,11 @@ class Lane:
         return {"name": self.config.clock, "events": self._clock_events, "event_time_ms": self.clock_time_ms}
 
     @property
+    def now(self) -> int:
+        """Where the clock stands, in its ticks: events, or milliseconds of event time."""
+        return self.learned if self.config.clock == "event_count" else self.clock_time_ms
+
+    @property
     def shared_state_bytes(self) -> int:
         """Bytes of id tables and histories, which all models share."""
         return self.rows.state_bytes

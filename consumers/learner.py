@@ -177,6 +177,8 @@ class Learner:
             offsets |= {partition: at for partition, (at, _) in stream.intake.positions.items()}
             if self._publisher:
                 self._publisher.checkpointed(state_bytes, time.monotonic() - started)
+        if self._publisher:
+            self._publisher.look_at_synapses(self._streams)
         failpoint("checkpointed")
         try:
             self._log.commit(GROUP, self._topics.ratings, offsets)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from consumers.metrics import LearnerFigures, LearnerMetrics
 from consumers.stream import Stream
+from consumers.synapse_gauges import Gauges, synapse_gauges
 from eventlog.errors import BrokerError
 from eventlog.log import Log
 
@@ -24,6 +25,7 @@ class LearnerPublisher:
         self._published_at = float("-inf")
         self._checkpoint_bytes: int | None = None
         self._checkpoint_time_s: float | None = None
+        self._synapses: Gauges = {}
 
     def publish(self, streams: Sequence[Stream], batch_s: float | None, *, final: bool = False) -> None:
         """Observe one batch (batch_s seconds, None for an idle poll), and publish when it is time."""
@@ -71,6 +73,7 @@ class LearnerPublisher:
                 forgotten_users=sum(lane.rows.forgotten_users for lane in lanes),
                 checkpoint_bytes=self._checkpoint_bytes,
                 checkpoint_time_s=self._checkpoint_time_s,
+                synapses=self._synapses,
             )
         )
 
@@ -79,3 +82,7 @@ class LearnerPublisher:
         self._checkpoint_bytes = state_bytes
         self._checkpoint_time_s = time.time()
         self._metrics.observe_checkpoint(seconds)
+
+    def look_at_synapses(self, streams: Sequence[Stream]) -> None:
+        """Take note of the models' synapses; to be called at checkpoints only, for it takes some milliseconds."""
+        self._synapses = synapse_gauges([stream.lane for stream in streams])

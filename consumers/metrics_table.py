@@ -146,6 +146,22 @@ METRICS: Final = (
         "Alert when checkpoints stop.",
     ),
     Metric(
+        _LEARNER, "engram_synapses", _GAUGE, "synapses", ("model",),
+        "Synapses that weigh more than a tenth of a fresh co-activation, at the last checkpoint; estimated from some rows "
+        "when there are many.",
+        "Growth and forgetting of a Hebbian model.",
+    ),
+    Metric(
+        _LEARNER, "engram_synapse_density_ratio", _GAUGE, "ratio", ("model",),
+        "Share of possible synapses that weigh more than a tenth of a fresh co-activation, at the last checkpoint.",
+        "Whether a Hebbian model is saturated or forgets all.",
+    ),
+    Metric(
+        _LEARNER, "engram_synapse_weight_quantile", _GAUGE, "weight", ("model", "q"),
+        "Weight that a share q of those synapses does not exceed, at the last checkpoint; 1 is a fresh co-activation.",
+        "Drift of the weights.",
+    ),
+    Metric(
         _EVALUATOR, "engram_prequential_events_total", _COUNTER, "events", (),
         "Events evaluated, repeats included.", "Throughput of the evaluator.",
     ),
@@ -249,6 +265,8 @@ def markdown() -> str:
         "10 or 20; `span` is `all`, `last_70`, `window_<events>`, `window_<duration>` (of event time) or",
         "`fading_<factor>`; `baseline` a configured model; `slice` one of `user_1`, `user_2_5`, `user_6_20`, `user_21`,",
         "`item_1_9`, `item_10_99`, `item_100_999`, `item_1000`. What each measure is: [measures.md](measures.md).",
+        "`q` is `0.5`, `0.9` or `0.99`. Communities of synapses and their modularity are too dear for the learner's loop:",
+        "`engram graph` finds them ([graphs.md](graphs.md)).",
     ]
     for process in Process:
         lines += [

@@ -40,6 +40,7 @@ from online_models.interactions import (
 from online_models.model import DecayConfig, Model, ModelConfig, Situation
 from online_models.parameter_ranges import check_range
 from online_models.ranking import rank_among
+from online_models.synapse_view import SynapseView
 from online_models.synapses import Synapses, SynapseStore, potentiate, rescale, spread
 
 _REBASE_AFTER = 48.0  # half-lives; float32 overflows at 128
@@ -285,6 +286,14 @@ class Hebbian(Model):
         trace = histories.items[end - len(gains) : end]
         score_all(trace, gains, moment.items, self._store.synapses, self._neurons, rule, out)
         return out.astype(np.float64)
+
+    def synapse_view(self, now: int, rows: NDArray[np.int32] | None = None) -> SynapseView:
+        """See `Model.synapse_view`: neurons are items, activity is the decayed count of their events."""
+        rows = np.arange(self._items, dtype=np.int32) if rows is None else rows
+        pre, post, weight = self._store.pairs(rows)
+        left = np.exp2(-((now - int(self._neurons.base[0])) / self._rule.half_life))
+        activity = self._neurons.activity[: self._items] * left
+        return SynapseView("item", rows, pre, post, weight.astype(np.float64) * left, activity)
 
     def keep(self, users: NDArray[np.int32], items: NDArray[np.int32], histories: Histories) -> None:
         """See `Model.keep`."""

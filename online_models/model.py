@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.interactions import Histories, Interactions, Moment, Predictions
+from online_models.synapse_view import SynapseView
 from online_models.top_k import top_k
 
 Array = NDArray[Any]
@@ -144,6 +145,13 @@ class Model(ABC):
         The pair is out of the histories already, so whatever is read from there is as if it had not been. Learned
         sums and weights cannot be told apart from others' any more, and fade.
         """
+
+    def synapse_view(self, now: int, rows: NDArray[np.int32] | None = None) -> SynapseView | None:
+        """Return the model's synapses as they count at tick `now`; None for a model without any. Pure.
+
+        rows: int32, ascending, the pre neurons to look at; all by default.
+        """
+        return None
 
     def predict_one(self, user: int, item: int, histories: Histories, moment: Moment) -> float:
         """Score one known item for `user`. Pure. Raises `IndexError` for an unknown item."""

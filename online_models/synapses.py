@@ -174,6 +174,20 @@ class SynapseStore:
             "lost": synapses.lost[:n],
         }
 
+    def pairs(
+        self, rows: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
+        """(pre, post, weight) of the synapses of `rows` (ascending) above 0, by pre, then post; forward scale."""
+        weight, width = self.synapses.weight[rows], self._neurons
+        if self.is_direct:
+            at, post = np.nonzero(weight[:, :width])
+            return rows[at], post.astype(np.int32), weight[at, post]
+        taken = np.arange(weight.shape[1]) < self.synapses.used[rows][:, None]
+        at, place = np.nonzero(taken & (weight > 0))
+        to = self.synapses.post[rows[at], place]
+        order = np.lexsort((to, at))
+        return rows[at[order]], to[order], weight[at, place][order]
+
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Become what `arrays` describes."""
         n = len(arrays["used"])

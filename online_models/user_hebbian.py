@@ -43,6 +43,7 @@ from online_models.interactions import (
 from online_models.model import DecayConfig, Model, ModelConfig, Situation
 from online_models.parameter_ranges import check_range
 from online_models.ranking import rank_among
+from online_models.synapse_view import SynapseView
 from online_models.synapses import Synapses, SynapseStore, potentiate
 
 _REBASE_AFTER = 48.0  # half-lives; float32 overflows at 128
@@ -279,6 +280,16 @@ class UserHebbian(Model):
         known = user if user < self._known_users else -1
         score_all(known, moment.items, histories, self._users, self._items, self._rule, out)
         return out.astype(np.float64)
+
+    def synapse_view(self, now: int, rows: NDArray[np.int32] | None = None) -> SynapseView:
+        """See `Model.synapse_view`: neurons are users, activity is the number of items that they have had."""
+        rows = np.arange(self._known_users, dtype=np.int32) if rows is None else rows
+        pre, post, weight = self._store.pairs(rows)
+        users, rule = self._users, self._rule
+        own = (users.had[pre] - users.base_had[pre]) / rule.own_half_life
+        left = np.exp2(-((now - users.base[pre]) / rule.half_life + own))
+        activity = users.had[: self._known_users].astype(np.float64)
+        return SynapseView("user", rows, pre, post, weight.astype(np.float64) * left, activity)
 
     def keep(self, users: NDArray[np.int32], items: NDArray[np.int32], histories: Histories) -> None:
         """See `Model.keep`."""
