@@ -75,7 +75,7 @@ class LearnerFigures(NamedTuple):
 
     dead_lettered: {reason: events}. lag_events: {partition: offsets to its end}. event_time_ms: the clock, None
     before the first event. kernel_seconds, state_bytes: by model. checkpoint_bytes, checkpoint_time_s (seconds since
-    1970): of the last checkpoint, None before it.
+    1970): of the last checkpoint, None before it. drifts: by watched model and detector.
     """
 
     accepted: int
@@ -97,6 +97,7 @@ class LearnerFigures(NamedTuple):
     forgotten_users: int = 0
     checkpoint_bytes: int | None = None
     checkpoint_time_s: float | None = None
+    drifts: Mapping[tuple[str, str], int] = {}
 
 
 class LearnerMetrics:
@@ -145,6 +146,7 @@ class LearnerMetrics:
                 "engram_forgotten_users_total": _one(figures.forgotten_users),
                 "engram_checkpoint_bytes": _one(figures.checkpoint_bytes),
                 "engram_checkpoint_timestamp_seconds": _one(figures.checkpoint_time_s),
+                "engram_drift_detected_total": {key: float(count) for key, count in figures.drifts.items()},
             }
         )
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from evaluation.top_lists import LIST_LENGTH, TopItems, TopLists
 from eventlog.log import Record
+from online_models.drift import Drift
 from online_models.interactions import MISS, NEW_ITEM, NEW_USER, NOT_RANKED, REPEAT
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "NEW_USER",
     "NOT_RANKED",
     "REPEAT",
+    "Drift",
     "LaneSummary",
     "ModelSummary",
     "PredictionBlock",
@@ -52,6 +54,7 @@ class PredictionBlock(NamedTuple):
     cold: {model that can: int32[n]}, for a new item its rank among all items of the catalogue that the user has not
     had, 1 = best; 0 where it says nothing, and for every other event.
     top: the 20 best items at some of the events, None where none are sampled.
+    drifts: noticed after one of the events; `at` is the lane_seq that follows it.
     """
 
     lane: int
@@ -72,6 +75,7 @@ class PredictionBlock(NamedTuple):
     liked: Mapping[str, NDArray[np.float64]] = _NONE
     cold: Mapping[str, NDArray[np.int32]] = _NO_RANKS
     top: TopLists | None = None
+    drifts: tuple[Drift, ...] = ()
 
     def to_record(self) -> Record:
         """Encode for the predictions topic."""
@@ -95,6 +99,7 @@ class PredictionBlock(NamedTuple):
             liked={name: likes.tobytes() for name, likes in self.liked.items()},
             cold={name: ranks.tobytes() for name, ranks in self.cold.items()},
             top=None if self.top is None else _wire_top(self.top),
+            drifts=self.drifts,
         )
         headers = (("n", str(len(self.flags)).encode()),)
         return Record(str(self.lane).encode(), msgspec.msgpack.encode(wire), headers)
@@ -116,6 +121,7 @@ class PredictionBlock(NamedTuple):
             liked={name: likes[skip:] for name, likes in self.liked.items()},
             cold={name: ranks[skip:] for name, ranks in self.cold.items()},
             top=None if self.top is None else self.top.after(skip),
+            drifts=tuple(drift for drift in self.drifts if drift.at > self.first_seq + skip),
         )
 
 
@@ -140,7 +146,8 @@ class LaneSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     events: learned, repeats included; timed_events: those of them that this process learned, whose kernel time is
     `ModelSummary.seconds`. last_seq: {source_id: last source_seq}. accounting: {term: events}.
-    seconds: wall-clock from the first poll with events to the summary, of this process alone.
+    seconds: wall-clock from the first poll with events to the summary, of this process alone. drift_digest: sha256 of
+    the drift detectors' state.
     """
 
     lane: int
@@ -155,6 +162,7 @@ class LaneSummary(msgspec.Struct, frozen=True, kw_only=True):
     items: int
     seconds: float
     versions: dict[str, str]
+    drift_digest: str = ""
     v: int = SCHEMA_VERSION
 
     def to_record(self) -> Record:
@@ -195,6 +203,7 @@ class _WireBlock(msgspec.Struct, kw_only=True):
     liked: dict[str, bytes] = {}
     cold: dict[str, bytes] = {}
     top: _WireTop | None = None
+    drifts: tuple[Drift, ...] = ()
 
 
 _block_decoder = msgspec.msgpack.Decoder(_WireBlock)
@@ -235,6 +244,7 @@ def decode_prediction(value: bytes) -> PredictionBlock | LaneSummary:
         liked={name: np.frombuffer(likes) for name, likes in wire.liked.items()},
         cold={name: np.frombuffer(ranks, np.int32) for name, ranks in wire.cold.items()},
         top=None if wire.top is None else _read_top(wire.top),
+        drifts=wire.drifts,
     )
     if block.top is not None:
         block.top.check(block.first_seq, n)

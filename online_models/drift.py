@@ -1,4 +1,4 @@
-"""Drift detectors over a series of numbers: has its mean changed?
+"""Drift detectors over a series of numbers: they notice when its mean changes.
 
 Each is the detector of the same name in River (`river.drift.ADWIN`, `river.drift.PageHinkley`), with its state in
 named arrays: the same changes on the same numbers, and a change starts the detector anew with the next number.
@@ -42,7 +42,7 @@ _N, _MEAN, _UP, _LEAST, _DOWN, _MOST, _LEAST_N, _LEAST_SUM, _MOST_N, _MOST_SUM, 
 
 
 class Drift(NamedTuple):
-    """A model became worse.
+    """What is watched of a model has changed.
 
     at: `lane_seq` of the first event after it was noticed. model: which was watched. detector: that noticed. before,
     after: means of what was watched, of the part of the detector's window before the change and of that after it.
@@ -85,7 +85,7 @@ class DriftDetector(ABC):
 class AdwinConfig:
     """delta: confidence, in (0, 1). min_part: least numbers of a part (L); grace: no look before as many numbers."""
 
-    delta: float = 0.002
+    delta: float = 0.02
     min_part: int = 5
     grace: int = 10
 
@@ -247,10 +247,10 @@ class PageHinkleyConfig:
     alpha: fading of the sums, in (0, 1]. grace: no look before as many numbers.
     """
 
-    delta: float = 0.005
-    threshold: float = 0.2
-    alpha: float = 0.9999
-    grace: int = 10
+    delta: float = 2.0
+    threshold: float = 100.0
+    alpha: float = 1.0
+    grace: int = 30
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a parameter out of range."""
@@ -306,4 +306,7 @@ class PageHinkley(DriftDetector):
         return {"scalars": self._scalars}
 
 
-DETECTORS: Final[dict[str, type[Adwin] | type[PageHinkley]]] = {Adwin.name: Adwin, PageHinkley.name: PageHinkley}
+DETECTORS: Final[dict[str, type[Adwin] | type[PageHinkley]]] = {
+    Adwin.name: Adwin,
+    PageHinkley.name: PageHinkley,
+}
