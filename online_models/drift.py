@@ -96,7 +96,11 @@ class AdwinConfig:
 
 
 class Adwin(DriftDetector):
-    """ADWIN that looks after each number: `river.drift.ADWIN(delta, 1, MAX_BUCKETS, min_part, grace)`."""
+    """ADWIN that looks after each number: `river.drift.ADWIN(delta, 1, MAX_BUCKETS, min_part, grace)`.
+
+    Since a change starts it anew, the window is not shortened first. The means of a change are those of the cut that
+    exceeds its bound by the greatest factor.
+    """
 
     name: ClassVar[str] = "adwin"
 
@@ -105,32 +109,25 @@ class Adwin(DriftDetector):
         self._scalars = np.zeros(3, np.float64)
         self._counts = np.zeros(_SIZES, np.int64)
         self._totals = np.zeros((_SIZES, MAX_BUCKETS + 1), np.float64)
-        self._squares = np.zeros((_SIZES, MAX_BUCKETS + 1), np.float64)
 
     def update(self, value: float) -> Change | None:
         """See `DriftDetector.update`."""
-        state = (self._scalars, self._counts, self._totals, self._squares)
-        _insert(*state, value)
-        before_n, before_total = self._scalars[_WIDTH], self._scalars[_TOTAL]
+        _insert(self._scalars, self._counts, self._totals, value)
         config = self.config
-        if not _shrink(*state, config.delta, config.min_part, config.grace):
+        if self._scalars[_WIDTH] <= config.grace:
             return None
-        after_n, after_total = self._scalars[_WIDTH], self._scalars[_TOTAL]
-        change = Change(
-            float((before_total - after_total) / (before_n - after_n)), float(after_total / after_n)
+        excess, before, after = _best_cut(
+            self._scalars, self._counts, self._totals, config.delta, config.min_part
         )
-        for array in state:
+        if excess <= 1.0:
+            return None
+        for array in (self._scalars, self._counts, self._totals):
             array[...] = 0
-        return change
+        return Change(before, after)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """scalars: float64[3]; counts: int64[sizes] buckets; totals, squares: float64[sizes, 6], oldest first."""
-        return {
-            "scalars": self._scalars,
-            "counts": self._counts,
-            "totals": self._totals,
-            "squares": self._squares,
-        }
+        """scalars: float64[3]; counts: int64[sizes] buckets; totals: float64[sizes, 6], oldest first."""
+        return {"scalars": self._scalars, "counts": self._counts, "totals": self._totals}
 
 
 @numba.njit(cache=True)
@@ -138,10 +135,9 @@ def _insert(
     scalars: NDArray[np.float64],
     counts: NDArray[np.int64],
     totals: NDArray[np.float64],
-    squares: NDArray[np.float64],
     value: float,
 ) -> None:
-    """Put a number into a bucket of its own; of a full size, two buckets become one of the next."""
+    """Put a number into a bucket of its own; of a full size, the two oldest become one of the next."""
     width = scalars[_WIDTH]
     if width > 0:
         deviation = value - scalars[_TOTAL] / width
@@ -149,81 +145,34 @@ def _insert(
     scalars[_WIDTH] += 1.0
     scalars[_TOTAL] += value
     totals[0, counts[0]] = value
-    squares[0, counts[0]] = 0.0
     counts[0] += 1
-    size, held = 0, 1.0
+    size = 0
     while counts[size] > MAX_BUCKETS:
-        difference = totals[size, 0] / held - totals[size, 1] / held
-        place = counts[size + 1]
-        totals[size + 1, place] = totals[size, 0] + totals[size, 1]
-        squares[size + 1, place] = squares[size, 0] + squares[size, 1] + held / 2.0 * difference * difference
+        totals[size + 1, counts[size + 1]] = totals[size, 0] + totals[size, 1]
         counts[size + 1] += 1
-        _drop(counts, totals, squares, size, 2)
-        size, held = size + 1, held * 2.0
+        counts[size] -= 2
+        for place in range(counts[size]):
+            totals[size, place] = totals[size, place + 2]
+        # Unused places are 0, so that equal states have equal bytes.
+        totals[size, counts[size] : counts[size] + 2] = 0.0
+        size += 1
 
 
 @numba.njit(cache=True)
-def _drop(
-    counts: NDArray[np.int64],
-    totals: NDArray[np.float64],
-    squares: NDArray[np.float64],
-    size: int,
-    n: int,
-) -> None:
-    """Drop the n oldest buckets of a size; unused places are 0, so that equal states have equal bytes."""
-    for place in range(n, counts[size]):
-        totals[size, place - n] = totals[size, place]
-        squares[size, place - n] = squares[size, place]
-    for place in range(counts[size] - n, counts[size]):
-        totals[size, place] = 0.0
-        squares[size, place] = 0.0
-    counts[size] -= n
-
-
-@numba.njit(cache=True)
-def _shrink(
-    scalars: NDArray[np.float64],
-    counts: NDArray[np.int64],
-    totals: NDArray[np.float64],
-    squares: NDArray[np.float64],
-    delta: float,
-    min_part: int,
-    grace: int,
-) -> bool:
-    """Drop oldest buckets while some cut of the window is a change; says whether any was."""
-    if scalars[_WIDTH] <= grace:
-        return False
-    changed = False
-    while _cut_found(scalars, counts, totals, delta, min_part):
-        changed = True
-        size = len(counts) - 1
-        while not counts[size]:
-            size -= 1
-        held = 2.0**size
-        total, own = totals[size, 0], squares[size, 0]
-        scalars[_WIDTH] -= held
-        scalars[_TOTAL] -= total
-        width = scalars[_WIDTH]
-        difference = total / held - scalars[_TOTAL] / width
-        scalars[_SQUARES] -= own + held * width * difference * difference / (held + width)
-        _drop(counts, totals, squares, size, 1)
-    return changed
-
-
-@numba.njit(cache=True)
-def _cut_found(
+def _best_cut(
     scalars: NDArray[np.float64],
     counts: NDArray[np.int64],
     totals: NDArray[np.float64],
     delta: float,
     min_part: int,
-) -> bool:
-    """Whether the means of any two parts of the window differ too much."""
+) -> tuple[float, float, float]:
+    """By what factor means differ more than they may, at the cut where it is greatest, and both means; 0 without one."""
     width = scalars[_WIDTH]
     certainty = np.log(2.0 * np.log(width) / delta)
     variance = scalars[_SQUARES] / width
     n0, n1 = 0.0, width
     total0, total1 = 0.0, scalars[_TOTAL]
+    excess, before, after = 0.0, 0.0, 0.0
     for back in range(len(counts)):
         size = len(counts) - 1 - back
         held = 2.0**size
@@ -235,9 +184,10 @@ def _cut_found(
             if n0 >= min_part and n1 >= min_part:
                 inverse = 1.0 / (n0 - min_part + 1.0) + 1.0 / (n1 - min_part + 1.0)
                 most = np.sqrt(2.0 * inverse * variance * certainty) + 2.0 / 3.0 * certainty * inverse
-                if abs(total0 / n0 - total1 / n1) > most:
-                    return True
-    return False
+                factor = abs(total0 / n0 - total1 / n1) / most
+                if factor > excess:
+                    excess, before, after = factor, total0 / n0, total1 / n1
+    return excess, before, after
 
 
 @dataclass(frozen=True)
