@@ -30,6 +30,7 @@ FIGURES = LearnerFigures(
     items=11,
     checkpoint_bytes=5000,
     checkpoint_time_s=1_700_000_000.5,
+    drifts={("hebbian", "adwin"): 3, ("decayed_popularity", "adwin"): 0},
 )
 EVALUATED = {
     "hebbian": {
@@ -79,10 +80,13 @@ def test_names_units_and_labels_conform() -> None:
     for metric in METRICS:
         assert re.fullmatch(r"engram_[a-z0-9]+(_[a-z0-9]+)*", metric.name)
         assert metric.name.endswith("_total") == (metric.type is MetricType.COUNTER), metric.name
-        assert metric.unit in {"seconds", "bytes", "ratio", "bits", "sign", "events", "users", "items"}
+        units = {"seconds", "bytes", "ratio", "bits", "sign", "events", "users", "items", "drifts"}
+        assert metric.unit in units
         if metric.unit in {"seconds", "bytes", "ratio", "bits"}:
             assert metric.name.removesuffix("_total").endswith(f"_{metric.unit}"), metric.name
-        assert set(metric.labels) <= {*("model", "baseline", "reason", "partition", "k", "span", "slice")}
+        assert set(metric.labels) <= {
+            *("model", "baseline", "reason", "partition", "k", "span", "slice", "detector")
+        }
         assert metric.help.endswith(".")
         assert metric.reader.endswith(".")
         assert bool(metric.buckets) == (metric.type is MetricType.HISTOGRAM)
@@ -125,6 +129,12 @@ def test_a_scrape_has_the_values() -> None:
     assert values(families["engram_learner_event_time_seconds"]) == {(): 1.5}
     assert values(families["engram_model_kernel_seconds"]) == {("hebbian",): 0.25, ("popularity",): 0.5}
     assert values(families["engram_checkpoint_timestamp_seconds"]) == {(): 1_700_000_000.5}
+    # Of every watched model, also before its first.
+    drifts = {
+        (sample.labels["model"], sample.labels["detector"]): sample.value
+        for sample in families["engram_drift_detected"].samples
+    }
+    assert drifts == {("hebbian", "adwin"): 3, ("decayed_popularity", "adwin"): 0}
     assert values(families["engram_prequential_events"]) == {(): 80}
     assert values(families["engram_prequential_lag_seconds"]) == {(): 1.5}
     recall = families["engram_prequential_recall_ratio"].samples
