@@ -16,11 +16,12 @@ from typing import Any, Final, NamedTuple, Self
 import msgspec
 
 from consumers.checkpoint import CheckpointStore
+from consumers.drift_log import newest
 from consumers.failpoints import failpoint
 from consumers.lane_measures import LaneMeasures, MeasuresConfig
 from consumers.measured import live_measures
 from consumers.metrics import EvaluatorMetrics
-from consumers.predictions import LaneSummary, PredictionBlock, decode_prediction
+from consumers.predictions import Drift, LaneSummary, PredictionBlock, decode_prediction
 from consumers.result import RunInfo, build_result, evaluator_digest
 from evaluation.figures import Figures, curves_of, figures_of
 from evaluation.named_arrays import under
@@ -130,6 +131,10 @@ class Evaluator:
     def curves(self) -> dict[str, Any]:
         """Return the curves so far (`evaluation.figures.curves_of`). Needs an event."""
         return curves_of([lane.ranking for lane in self._states()])
+
+    def drifts(self) -> list[Drift]:
+        """Return the drifts that are kept, in order of their event, of all lanes."""
+        return newest([lane.drifts for lane in self._states()])
 
     def digest(self) -> str:
         """Sha256 of the evaluation of all lanes."""

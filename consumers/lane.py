@@ -17,9 +17,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from consumers.drift_watch import DriftWatch
 from consumers.lane_block import Said, Whole, join_said
 from consumers.lane_rows import LaneRows, under
-from consumers.predictions import NEW_USER, REPEAT, LaneSummary, ModelSummary, PredictionBlock, TopItems
+from consumers.predictions import (
+    NEW_USER,
+    REPEAT,
+    Drift,
+    LaneSummary,
+    ModelSummary,
+    PredictionBlock,
+    TopItems,
+)
 from consumers.sequences import Sequences
 from evaluation.top_lists import LIST_LENGTH
 from eventlog.deadletter import DeadLetter
@@ -43,6 +52,7 @@ class LaneConfig:
     seed: for models that draw at random. ties_against: whether equal scores count against the target.
     scale: least and greatest rating. max_users, max_items: above, the least recently active are evicted.
     top_every: the best items are noted for the user of every event whose number is a multiple of it; 0 for none.
+    drift: which detector watches (`DETECTORS`), or none.
     """
 
     models: tuple[str, ...]
@@ -54,6 +64,7 @@ class LaneConfig:
     max_users: int = 1_000_000
     max_items: int = 250_000
     top_every: int = 256
+    drift: str = "adwin"
 
     def fingerprint(self) -> dict[str, Any]:
         """JSON-able identity: a checkpoint of another fingerprint is refused."""
@@ -67,6 +78,7 @@ class LaneConfig:
             "max_users": self.max_users,
             "max_items": self.max_items,
             "top_every": self.top_every,
+            "drift": self.drift,
         }
 
     @classmethod
@@ -122,6 +134,7 @@ class Lane:
         self.config = config
         self.rows = LaneRows(config.max_users, config.max_items)
         self.models = config.build()
+        self._drift = DriftWatch(config.drift, self.models, config.scale)
         self.sequences = Sequences(topic_partitions)
         self.learned = 0
         self.inherited = 0
@@ -173,24 +186,30 @@ class Lane:
         interactions = self._interactions(events, user, item, found)
         every = self.config.top_every
         noted = range(-self.learned % every, found.taken, every) if every else range(0)
-        edges = sorted({0, *noted, found.taken})
+        edges = sorted({0, *noted, *self._drift.edges(self.learned, found.taken), found.taken})
+        drifts: list[Drift] = []
         predictions = {name: Predictions.nothing(found.taken) for name in self.models}
         top: dict[str, list[TopItems]] = {name: [] for name, model in self.models.items() if model.ranks}
-        for name, model in self.models.items():
-            for first, last in itertools.pairwise(edges):
+        for first, last in itertools.pairwise(edges):
+            part = interactions.part(first, last)
+            for name, model in self.models.items():
                 if first in noted and name in top:
                     top[name].append(self._note(model, interactions, first))
+                said = predictions[name].part(first, last)
                 started = time.perf_counter()
-                model.test_then_learn(
-                    interactions.part(first, last), self.rows.histories, predictions[name].part(first, last)
-                )
+                model.test_then_learn(part, self.rows.histories, said)
                 self.kernel_seconds[name] += time.perf_counter() - started
+                self._drift.take(self.learned + first, part, said, name)
+            for drift in self._drift.end(self.learned + last):
+                drifts.append(drift)
+                for model in self.models.values():
+                    model.adapt(drift)
         self.rows.history.settle()
         self.learned += found.taken
         self._timed_events += found.taken
         self.repeats += int(np.count_nonzero(interactions.flags & REPEAT))
         hashes = self.rows.users.hashes(interactions.user).astype(np.uint32)
-        return Said(interactions, predictions, hashes, np.array(noted, np.int32), top)
+        return Said(interactions, predictions, hashes, np.array(noted, np.int32), top, tuple(drifts))
 
     def _note(self, model: Model, events: Interactions, at: int) -> TopItems:
         """The best items for the user of event `at`, just before it is tested."""
@@ -269,6 +288,11 @@ class Lane:
         return self.learned if self.config.clock == "event_count" else self.clock_time_ms
 
     @property
+    def drifts(self) -> dict[tuple[str, str], int]:
+        """{(watched model, detector): drifts so far}."""
+        return self._drift.counts
+
+    @property
     def shared_state_bytes(self) -> int:
         """Bytes of id tables and histories, which all models share."""
         return self.rows.state_bytes
@@ -301,6 +325,7 @@ class Lane:
             items=len(self.rows.items),
             seconds=seconds,
             versions=versions,
+            drift_digest=self._drift.digest(),
         )
 
     def accounting(self, accepted: int, waiting: int) -> dict[str, int]:
@@ -321,6 +346,7 @@ class Lane:
     def arrays(self) -> Arrays:
         """Named arrays of the whole state, for a checkpoint."""
         named = self.rows.arrays()
+        named.update({f"drift/{name}": array for name, array in self._drift.arrays().items()})
         named.update({f"sequences/{name}": array for name, array in self.sequences.arrays().items()})
         for model_name, model in self.models.items():
             named.update({f"model/{model_name}/{name}": array for name, array in model.arrays().items()})
@@ -359,6 +385,7 @@ class Lane:
                 )
         self.rows.restore(arrays, meta["rows"])
         self.sequences.restore(under("sequences/", arrays), meta["sequences"])
+        self._drift.restore(under("drift/", arrays))
         for name, model in self.models.items():
             model.restore(under(f"model/{name}/", arrays))
         self.learned = meta["learned"]

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.predictions import PredictionBlock, TopItems, TopLists
+from consumers.predictions import Drift, PredictionBlock, TopItems, TopLists
 from evaluation.top_lists import LIST_LENGTH
 from eventlog.events import EventBatch
 from online_models.interactions import Interactions, Predictions
@@ -25,7 +25,7 @@ class Said(NamedTuple):
     """What was said of one section of a block.
 
     user_hash: uint32[n]. noted: int32[s], places of the section at which lists were noted; top: {ranking model: s
-    lists}.
+    lists}. drifts: noticed at the end of one of its events.
     """
 
     interactions: Interactions
@@ -33,6 +33,7 @@ class Said(NamedTuple):
     user_hash: NDArray[np.uint32]
     noted: NDArray[np.int32]
     top: dict[str, list[TopItems]]
+    drifts: tuple[Drift, ...] = ()
 
 
 class Whole(NamedTuple):
@@ -82,6 +83,7 @@ def join_said(
         liked=of_models("likes", lambda model: model.likes),
         cold=of_models("cold", lambda model: model.ranks_cold),
         top=_top_lists(said, ranking, whole.top_every) if whole.top_every else None,
+        drifts=tuple(drift for one in said for drift in one.drifts),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 
 from numpy.typing import NDArray
 
+from consumers.drift_log import DriftLog
 from consumers.predictions import NEW_ITEM, NEW_USER, REPEAT, PredictionBlock
 from evaluation.beyond_accuracy import BeyondAccuracy
 from evaluation.cold_items import ColdRanking
@@ -54,6 +55,7 @@ class LaneMeasures:
         self.ranking = PrequentialRanking(ranking, config.ranking)
         self.rating = PrequentialRating(rating, liking)
         self.cold = ColdRanking(cold)
+        self.drifts = DriftLog()
         names = self.ranking.models
         self.slices = SlicedRanking(len(names))
         self.beyond = BeyondAccuracy(names)
@@ -81,6 +83,7 @@ class LaneMeasures:
         new_item = (block.flags & NEW_ITEM) != 0
         self.cold.check(block.cold, new_item)
         self.beyond.check(block.top)
+        self.drifts.check(block.drifts, block.first_seq, n)
         clipped = self.ranking.update(
             block.ranks,
             event_time_ms=block.event_time_ms,
@@ -89,6 +92,7 @@ class LaneMeasures:
             new_user=(block.flags & NEW_USER) != 0,
             total_events=block.total_events,
         )
+        self.drifts.update(block.drifts)
         counted_from = self.ranking.counted_from(block.first_seq)
         self.rating.update(block.rating, block.predicted, block.scale, counted_from, block.liked)
         # Where the last 70 % are not known, nothing is of them.
@@ -119,6 +123,7 @@ class LaneMeasures:
             "rating": list(self.rating.rating),
             "liking": list(self.rating.liking),
             "cold": list(self.cold.models),
+            "drift": self.drifts.meta(),
         }
 
     @classmethod
@@ -133,6 +138,7 @@ class LaneMeasures:
         refill(state.slices.arrays(), under("slices.", arrays))
         state.beyond.restore(under("beyond.", arrays))
         state.comparison.restore(under("comparison.", arrays))
+        state.drifts.restore(meta["drift"])
         return state
 
     def digest(self) -> str:

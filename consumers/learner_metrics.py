@@ -38,6 +38,7 @@ class LearnerPublisher:
         kernel_s: dict[str, float] = {}
         state_bytes: Counter[str] = Counter()
         lag: dict[int, int] = {}
+        drifts: Counter[tuple[str, str]] = Counter()
         try:
             ends = self._log.bounds(self._topic)
         except BrokerError:
@@ -46,6 +47,7 @@ class LearnerPublisher:
         intakes = [stream.intake for stream in streams]
         for lane, intake in zip(lanes, intakes, strict=True):
             dead.update(lane.dead_lettered)
+            drifts.update(lane.drifts)
             for name, model in lane.models.items():
                 kernel_s[name] = kernel_s.get(name, 0.0) + lane.kernel_seconds[name]
                 state_bytes[name] += model.state_bytes
@@ -74,6 +76,7 @@ class LearnerPublisher:
                 checkpoint_bytes=self._checkpoint_bytes,
                 checkpoint_time_s=self._checkpoint_time_s,
                 synapses=self._synapses,
+                drifts=drifts,
             )
         )
 

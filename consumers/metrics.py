@@ -76,7 +76,7 @@ class LearnerFigures(NamedTuple):
     dead_lettered: {reason: events}. lag_events: {partition: offsets to its end}. event_time_ms: the clock, None
     before the first event. kernel_seconds, state_bytes: by model. checkpoint_bytes, checkpoint_time_s (seconds since
     1970): of the last checkpoint, None before it. synapses: as of then, {metric name: {label values: value}}, see
-    `consumers.synapse_gauges`.
+    `consumers.synapse_gauges`. drifts: by watched model and detector.
     """
 
     accepted: int
@@ -99,6 +99,7 @@ class LearnerFigures(NamedTuple):
     checkpoint_bytes: int | None = None
     checkpoint_time_s: float | None = None
     synapses: Mapping[str, Mapping[tuple[str, ...], float]] = {}
+    drifts: Mapping[tuple[str, str], int] = {}
 
 
 class LearnerMetrics:
@@ -148,6 +149,7 @@ class LearnerMetrics:
                 "engram_checkpoint_bytes": _one(figures.checkpoint_bytes),
                 "engram_checkpoint_timestamp_seconds": _one(figures.checkpoint_time_s),
                 **{name: dict(of) for name, of in figures.synapses.items()},
+                "engram_drift_detected_total": {key: float(count) for key, count in figures.drifts.items()},
             }
         )
 

@@ -132,6 +132,11 @@ METRICS: Final = (
         "Users that were forgotten on request.", "Audit of deletion.",
     ),
     Metric(
+        _LEARNER, "engram_drift_detected_total", _COUNTER, "drifts", ("model", "detector"),
+        "Changes that a drift detector noticed in what it watches of a model.",
+        "Alert on drift; when to train anew.",
+    ),
+    Metric(
         _LEARNER, "engram_checkpoint_seconds", _HISTOGRAM, "seconds", (),
         "Time to write one checkpoint.", "Pause of the loop.",
         (*_MILLISECONDS_TO_SECONDS, 10.0, 30.0, 60.0),
@@ -263,7 +268,7 @@ def markdown() -> str:
         "",
         "Label values: `model` is a configured model; `reason` a dead-letter reason; `partition` a number; `k` is 5,",
         "10 or 20; `span` is `all`, `last_70`, `window_<events>`, `window_<duration>` (of event time) or",
-        "`fading_<factor>`; `baseline` a configured model; `slice` one of `user_1`, `user_2_5`, `user_6_20`, `user_21`,",
+        "`fading_<factor>`; `baseline` a configured model; `detector` is `adwin` or `page_hinkley`; `slice` one of `user_1`, `user_2_5`, `user_6_20`, `user_21`,",
         "`item_1_9`, `item_10_99`, `item_100_999`, `item_1000`. What each measure is: [measures.md](measures.md).",
         "`q` is `0.5`, `0.9` or `0.99`. Communities of synapses and their modularity are too dear for the learner's loop:",
         "`engram graph` finds them ([graphs.md](graphs.md)).",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from evaluation.top_lists import LIST_LENGTH, TopItems, TopLists
 from eventlog.log import Record
+from online_models.drift import Drift
 from online_models.interactions import MISS, NEW_ITEM, NEW_USER, NOT_RANKED, REPEAT
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "NEW_USER",
     "NOT_RANKED",
     "REPEAT",
+    "Drift",
     "LaneSummary",
     "ModelSummary",
     "PredictionBlock",
@@ -53,6 +55,7 @@ class PredictionBlock(NamedTuple):
     had, 1 = best; 0 where it says nothing, and for every other event.
     top: the 20 best items at some of the events, None where none are sampled.
     inherited: events that the lane's state had learned in another lane before this one's first; see `Lane`.
+    drifts: noticed after one of the events; `at` is the lane_seq that follows it.
     """
 
     lane: int
@@ -74,6 +77,7 @@ class PredictionBlock(NamedTuple):
     cold: Mapping[str, NDArray[np.int32]] = _NO_RANKS
     top: TopLists | None = None
     inherited: int = 0
+    drifts: tuple[Drift, ...] = ()
 
     def to_record(self) -> Record:
         """Encode for the predictions topic."""
@@ -98,6 +102,7 @@ class PredictionBlock(NamedTuple):
             cold={name: ranks.tobytes() for name, ranks in self.cold.items()},
             top=None if self.top is None else _wire_top(self.top),
             inherited=self.inherited,
+            drifts=self.drifts,
         )
         headers = (("n", str(len(self.flags)).encode()),)
         return Record(str(self.lane).encode(), msgspec.msgpack.encode(wire), headers)
@@ -119,6 +124,7 @@ class PredictionBlock(NamedTuple):
             liked={name: likes[skip:] for name, likes in self.liked.items()},
             cold={name: ranks[skip:] for name, ranks in self.cold.items()},
             top=None if self.top is None else self.top.after(skip),
+            drifts=tuple(drift for drift in self.drifts if drift.at > self.first_seq + skip),
         )
 
 
@@ -143,7 +149,8 @@ class LaneSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     events: learned, repeats included; timed_events: those of them that this process learned, whose kernel time is
     `ModelSummary.seconds`. last_seq: {source_id: last source_seq}. accounting: {term: events}.
-    seconds: wall-clock from the first poll with events to the summary, of this process alone.
+    seconds: wall-clock from the first poll with events to the summary, of this process alone. drift_digest: sha256 of
+    the drift detectors' state.
     """
 
     lane: int
@@ -158,6 +165,7 @@ class LaneSummary(msgspec.Struct, frozen=True, kw_only=True):
     items: int
     seconds: float
     versions: dict[str, str]
+    drift_digest: str = ""
     v: int = SCHEMA_VERSION
 
     def to_record(self) -> Record:
@@ -199,6 +207,7 @@ class _WireBlock(msgspec.Struct, kw_only=True):
     cold: dict[str, bytes] = {}
     top: _WireTop | None = None
     inherited: int = 0
+    drifts: tuple[Drift, ...] = ()
 
 
 _block_decoder = msgspec.msgpack.Decoder(_WireBlock)
@@ -240,6 +249,7 @@ def decode_prediction(value: bytes) -> PredictionBlock | LaneSummary:
         cold={name: np.frombuffer(ranks, np.int32) for name, ranks in wire.cold.items()},
         top=None if wire.top is None else _read_top(wire.top),
         inherited=wire.inherited,
+        drifts=wire.drifts,
     )
     if block.top is not None:
         block.top.check(block.first_seq, n, block.inherited)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any, Final
 
+from consumers.drift_log import drifts_of
 from consumers.lane_measures import LaneMeasures
 from consumers.measured import model_measures
 from consumers.predictions import LaneSummary
@@ -56,7 +57,7 @@ def evaluator_digest(lanes: Mapping[int, LaneMeasures]) -> str:
 
 
 def run_digest(evaluator: str, summaries: Mapping[int, LaneSummary]) -> str:
-    """Sha256 of what a run came to: the models' states, the evaluation, and the last source sequences."""
+    """Sha256 of what a run came to: states of models and drift detectors, evaluation, last source sequences."""
     return _sha256(
         {
             "evaluator": evaluator,
@@ -65,6 +66,7 @@ def run_digest(evaluator: str, summaries: Mapping[int, LaneSummary]) -> str:
                 for lane, summary in summaries.items()
             },
             "last_seq": {str(lane): summary.last_seq for lane, summary in summaries.items()},
+            "drift": {str(lane): summary.drift_digest for lane, summary in summaries.items()},
         }
     )
 
@@ -121,6 +123,7 @@ def build_result(
         "events_per_second": _rate(events, run.seconds),
         "floor": floor_of(models, DEFAULT_MODELS),
         "significance": significance_of([state.comparison for state in measures]),
+        "drift": drifts_of({lane: state.drifts for lane, state in lanes.items()}),
         "models": models,
     }
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
+from engram.drift_marks import Mark, marks_of
 from engram.figures_table import by_recall, title
 
 FLOOR: Final = "popularity"
@@ -36,6 +37,7 @@ def draw_curves(result: Mapping[str, Any], curves: Mapping[str, Any]) -> bytes:
     panels = figure.subplots(1, 2)
     for axes, (measure, label) in zip(panels, PANELS, strict=True):
         _draw_panel(axes, measure, curves, window, names, colours)
+        _draw_marks(axes, marks_of(result), colours)
         axes.set_title(label, loc="left", fontsize=12, fontweight="bold")
     figure.suptitle(title(result), x=0.045, y=0.975, ha="left", fontsize=15, fontweight="bold")
     figure.text(
@@ -48,6 +50,8 @@ def draw_curves(result: Mapping[str, Any], curves: Mapping[str, Any]) -> bytes:
         color="#444444",
     )
     key = "thick: mean of the last {}; thin, dashed: mean of all events so far; dotted line: last 70 % begin"
+    if marks_of(result):
+        key += "; triangle: drift, up or down"
     figure.text(
         0.045,
         0.02,
@@ -136,6 +140,23 @@ def _draw_model(
         axes.fill_between(events, 0, windowed, color=colour, alpha=0.18, linewidth=0, zorder=1)
     axes.plot(events, windowed, color=colour, linewidth=1.9, zorder=3)
     axes.plot(events, cumulative, color=colour, linewidth=1.0, linestyle="--", alpha=0.85, zorder=2)
+
+
+def _draw_marks(axes: Axes, marks: Sequence[Mark], colours: Mapping[str, str]) -> None:
+    """A triangle at the foot of the axes for each drift, and a faint line above it."""
+    for mark in marks:
+        # A model that only predicts ratings has no curve, and so no colour.
+        colour = colours.get(mark.model, FLOOR_COLOUR)
+        axes.axvline(mark.at, color=colour, linewidth=0.8, alpha=0.45, zorder=1)
+        axes.plot(
+            [mark.at],
+            [0.025],
+            marker="^" if mark.up else "v",
+            color=colour,
+            markersize=6,
+            transform=axes.get_xaxis_transform(),
+            zorder=4,
+        )
 
 
 def _label_ends(axes: Axes, ends: Sequence[tuple[str, float]], colours: Mapping[str, str]) -> None:

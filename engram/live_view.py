@@ -35,6 +35,7 @@ from evaluation.figures import ALL, LAST_70, Figures, window_span
 
 REFRESH_S: Final = 0.25
 PLAIN_INTERVAL_S: Final = 5.0
+_DRIFTS_SHOWN: Final = 3
 
 
 class LiveView:
@@ -128,7 +129,14 @@ class LiveView:
             for name, spans in self._evaluator.figures().items()
         )
         line = f"{events:,}{share} events, {rate(speed)} ev/s{eta}"
-        return f"{line}; Recall@10 of the last {self._window:,}: {models}" if models else line
+        line = f"{line}; Recall@10 of the last {self._window:,}: {models}" if models else line
+        return f"{line}; {drifted}" if (drifted := self._drifted()) else line
+
+    def _drifted(self) -> str:
+        """The newest drifts, "" where there are none."""
+        newest = self._evaluator.drifts()[-_DRIFTS_SHOWN:]
+        said = (f"{one.model} {one.before:.3f} to {one.after:.3f} at {one.at:,}" for one in newest)
+        return f"drift: {', '.join(said)}" if newest else ""
 
     def _render(self) -> RenderableType:
         table = Table(expand=False)
@@ -151,7 +159,7 @@ class LiveView:
                     for measure in ("recall@10", "ndcg@10")
                 ),
             )
-        return Group(self._progress, table)
+        return Group(self._progress, table, Text(self._drifted(), style="yellow"))
 
 
 class FinalTable:

@@ -53,6 +53,7 @@ LEARNING = (
     "max_users",
     "max_items",
     "top_every",
+    "drift",
     "batch_size",
     "checkpoint_every_events",
     "checkpoint_every_s",

@@ -10,6 +10,7 @@ from html import escape
 from typing import Any, Final
 
 from engram.curves_chart import FLOOR, choose_window
+from engram.drift_marks import marks_of
 from engram.figures_table import by_recall
 
 MEASURES: Final = (("recall@10", "Recall@10"), ("ndcg@10", "NDCG@10"), ("mrr@10", "MRR@10"))
@@ -32,6 +33,7 @@ class ReportCurves:
         self.time_window = choose_time_window(curves)
         self._events: list[int] = curves["events"]
         self._last_70_from: int | None = curves["last_70_from"]
+        self._marks = marks_of(result)
         drawn = iter(range(len(self.models)))
         numbers = {name: next(drawn) for name in self.models if name != FLOOR}
         self.colours = {
@@ -104,7 +106,13 @@ class ReportCurves:
             + "</span>"
         )
         charts = "".join(self._chart(measure, label) for measure, label in MEASURES)
-        note = "" if self._last_70_from is None else '<p class="soft">Dotted: the last 70 % begin.</p>'
+        notes = [] if self._last_70_from is None else ["Dotted: the last 70 % begin."]
+        notes += (
+            ["Triangles: drift, up or down, in the colour of the model that is watched."]
+            if self._marks
+            else []
+        )
+        note = f'<p class="soft">{" ".join(notes)}</p>' if notes else ""
         return f'<div class="controls">{modes}{legend}</div><div class="charts">{charts}</div>{note}'
 
     def _chart(self, measure: str, label: str) -> str:
@@ -131,6 +139,7 @@ class ReportCurves:
             grid.append(
                 f'<path class="from" d="M{x:.1f} 0V{_SIZE}"><title>the last 70 % begin</title></path>'
             )
+        grid += [self._mark(number) for number in range(len(self._marks))]
         lines = [
             f'<path class="{mode} m{i}" style="stroke: var({self.colours[name]})"{self._dash(name)} '
             f'd="{self._line(self._series[name][mode][measure], top)}"/>'
@@ -142,6 +151,18 @@ class ReportCurves:
             f'<svg viewBox="0 0 {_SIZE} {_SIZE}" preserveAspectRatio="none" role="img" '
             f'aria-label="{label} over events, a line a model">{"".join(grid)}{self._floor(measure, top)}'
             f"{''.join(lines)}</svg>{''.join(labels)}</div></section>"
+        )
+
+    def _mark(self, number: int) -> str:
+        """A drift: a faint line, and a triangle at its foot that points to where the model went."""
+        mark = self._marks[number]
+        x, colour = _SIZE * mark.at / self._events[-1], self.colours.get(mark.model, "--floor")
+        tip, base = (_SIZE - 30, _SIZE) if mark.up else (_SIZE, _SIZE - 30)
+        model = f" m{self.models.index(mark.model)}" if mark.model in self.models else ""
+        said = f"drift of {mark.model}, {'up' if mark.up else 'down'}, at event {mark.at:,}"
+        return (
+            f'<g class="drift{model}" style="--of: var({colour})"><title>{escape(said)}</title>'
+            f'<path d="M{x:.1f} 0V{_SIZE}"/><path class="way" d="M{x:.1f} {tip}L{x - 9:.1f} {base}H{x + 9:.1f}Z"/></g>'
         )
 
     def _floor(self, measure: str, top: float) -> str:

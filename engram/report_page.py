@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from engram import drift_marks
 from engram.figures_table import (
     COLUMNS,
     RATING_COLUMNS,
@@ -146,6 +147,8 @@ def _sections(result: Mapping[str, Any]) -> list[str]:
     parts = ["<h2>Ranking</h2>", table(COLUMNS, rows(result), caption)]
     if rated:
         parts += ["<h2>Rating prediction</h2>", table(RATING_COLUMNS, rated)]
+    if drifted := drift_marks.drift_rows(result):
+        parts += ["<h2>Drift</h2>", table(drift_marks.COLUMNS, drifted, drift_marks.drift_caption(result))]
     parts += measures_sections(result)
     parts.append("<h2>All figures</h2>")
     for name in by_recall(models):

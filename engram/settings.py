@@ -135,6 +135,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     top_every: Annotated[
         int, Meta(ge=0, description="events between noted top lists, for coverage and diversity; 0: none")
     ] = 256
+    drift: Annotated[
+        Literal["adwin", "page_hinkley", "none"], _is("what looks for drift, in blocks of 256 events")
+    ] = "adwin"
     checkpoint_dir: Annotated[str, _is("folder of the checkpoints")] = "checkpoints"
     checkpoint_every_events: Annotated[Count, _is("events between checkpoints")] = 100_000
     checkpoint_every_s: Annotated[Positive, _is("seconds between checkpoints")] = 10.0

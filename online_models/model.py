@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.drift import Drift
 from online_models.interactions import Histories, Interactions, Moment, Predictions
 from online_models.synapse_view import SynapseView
 from online_models.top_k import top_k
@@ -152,6 +153,12 @@ class Model(ABC):
         rows: int32, ascending, the pre neurons to look at; all by default.
         """
         return None
+
+    def adapt(self, drift: Drift) -> None:  # noqa: B027 (most models have nothing to do)
+        """Take note that a watched model has drifted, itself or another; called between two events, at a block's end.
+
+        What changes here is state: it must be in `arrays()`, and hold for what is still to come.
+        """
 
     def predict_one(self, user: int, item: int, histories: Histories, moment: Moment) -> float:
         """Score one known item for `user`. Pure. Raises `IndexError` for an unknown item."""

@@ -35,6 +35,7 @@ FIGURES = LearnerFigures(
         "engram_synapse_density_ratio": {("hebbian",): 0.125},
         "engram_synapse_weight_quantile": {("hebbian", "0.5"): 0.75, ("hebbian", "0.99"): 8.0},
     },
+    drifts={("hebbian", "adwin"): 3, ("decayed_popularity", "adwin"): 0},
 )
 EVALUATED = {
     "hebbian": {
@@ -84,22 +85,12 @@ def test_names_units_and_labels_conform() -> None:
     for metric in METRICS:
         assert re.fullmatch(r"engram_[a-z0-9]+(_[a-z0-9]+)*", metric.name)
         assert metric.name.endswith("_total") == (metric.type is MetricType.COUNTER), metric.name
-        assert metric.unit in {
-            "seconds",
-            "bytes",
-            "ratio",
-            "bits",
-            "sign",
-            "events",
-            "users",
-            "items",
-            "synapses",
-            "weight",
-        }
+        units = {"seconds", "bytes", "ratio", "bits", "sign", "events", "users", "items", "drifts"}
+        assert metric.unit in units | {"synapses", "weight"}
         if metric.unit in {"seconds", "bytes", "ratio", "bits"}:
             assert metric.name.removesuffix("_total").endswith(f"_{metric.unit}"), metric.name
         assert set(metric.labels) <= {
-            *("model", "baseline", "reason", "partition", "k", "span", "slice", "q")
+            *("model", "baseline", "reason", "partition", "k", "span", "slice", "q", "detector")
         }
         assert metric.help.endswith(".")
         assert metric.reader.endswith(".")
@@ -149,6 +140,12 @@ def test_a_scrape_has_the_values() -> None:
         ("hebbian", "0.5"): 0.75,
         ("hebbian", "0.99"): 8.0,
     }
+    # Of every watched model, also before its first.
+    drifts = {
+        (sample.labels["model"], sample.labels["detector"]): sample.value
+        for sample in families["engram_drift_detected"].samples
+    }
+    assert drifts == {("hebbian", "adwin"): 3, ("decayed_popularity", "adwin"): 0}
     assert values(families["engram_prequential_events"]) == {(): 80}
     assert values(families["engram_prequential_lag_seconds"]) == {(): 1.5}
     recall = families["engram_prequential_recall_ratio"].samples

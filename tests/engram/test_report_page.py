@@ -269,3 +269,28 @@ def test_models_that_only_predict_ratings_have_no_curve(good: Written) -> None:
     none = Page(page(mixed, curves | {"models": {}})).said
     assert "best RMSE, all events: hebbian" in none
     assert "there are no curves" in none
+
+
+def test_drifts_are_marked_on_every_chart_and_listed(good: Written, tmp_path: Path) -> None:
+    _, result, curves = good
+    events = [
+        {"lane": 0, "at": 256, "model": "hebbian", "detector": "adwin", "before": 0.25, "after": 0.125},
+        {"lane": 0, "at": 512, "model": "popularity", "detector": "adwin", "before": 0.0625, "after": 0.5},
+    ]
+    counts = [{"model": model, "detector": "adwin", "drifts": 1} for model in MODELS]
+    drifted = {**result, "drift": {"counts": counts, "events": events}}
+    jsonschema.validate(drifted, result_schema(), jsonschema.Draft202012Validator)
+    parsed = Page(page(drifted, curves))
+    marks = [at for tag, at in parsed.tags if tag == "g" and str(at.get("class")).startswith("drift")]
+    assert len(marks) == 2 * 3
+    assert parsed.said.count("drift of hebbian, down, at event 256") == 3
+    assert parsed.said.count("drift of popularity, up, at event 512") == 3
+    for text in ("0.2500", "0.1250", "0.0625", "0.5000", "hebbian 1, popularity 1"):
+        assert text in parsed.said
+    assert draw_curves(drifted, curves) != draw_curves(result, curves)
+    # Several lanes have no common order: a table, and no marks.
+    several = {**drifted, "lanes": {**result["lanes"], "1": result["lanes"]["0"]}}
+    parsed = Page(page(several, curves))
+    assert not [tag for tag, _ in parsed.tags if tag == "g"]
+    assert "0.0625" in parsed.said
+    assert "drift" not in Page(page(result, curves)).said.lower()
