@@ -76,30 +76,24 @@ def _gathered(order: ActivityOrder) -> NDArray[np.float32]:
 
 
 @numba.njit(cache=True)
-def _blocks_below(order: ActivityOrder, level: np.float32) -> int:
-    """How many blocks have a floor below `level`: 1 at least. What is as high stands in the last of them or behind."""
-    below = 0
-    # No early exit, here and further down: the comparison of a whole row is vectorised.
-    for block in range(len(order.floor)):
-        below += order.floor[block] < level
-    return below
-
-
-@numba.njit(cache=True)
-def _place(levels: NDArray[np.float32], size: int, level: np.float32) -> int:
-    """How many of levels[:size] are below `level`."""
-    below = 0
-    for place in range(size):
-        below += levels[place] < level
-    return below
+def _below(ascending: NDArray[np.float32], level: np.float32) -> int:
+    """How many of them are below `level`."""
+    low, high = 0, len(ascending)
+    while low < high:
+        middle = (low + high) // 2
+        if ascending[middle] < level:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @numba.njit(cache=True)
 def count_from(order: ActivityOrder, level: np.float32) -> int:
     """How many levels are >= `level` (not negative)."""
-    behind = _blocks_below(order, level)
+    behind = _below(order.floor, level)  # 1 at least; the last block of these may hold some as high
     size = order.size[behind - 1]
-    count = size - _place(order.level[behind - 1], size, level)
+    count = size - _below(order.level[behind - 1, :size], level)
     for block in range(behind, len(order.size)):
         count += order.size[block]
     return count
@@ -108,12 +102,12 @@ def count_from(order: ActivityOrder, level: np.float32) -> int:
 @numba.njit(cache=True)
 def insert(order: ActivityOrder, level: np.float32) -> None:
     """Take `level` in."""
-    block = _blocks_below(order, level) - 1
+    block = _below(order.floor, level) - 1
     if order.size[block] == SIZE:
         fill(order, _gathered(order))
-        block = _blocks_below(order, level) - 1
+        block = _below(order.floor, level) - 1
     levels, size = order.level[block], order.size[block]
-    place = _place(levels, size, level)
+    place = _below(levels[:size], level)
     for at in range(size, place, -1):
         levels[at] = levels[at - 1]
     levels[place] = level
@@ -123,10 +117,10 @@ def insert(order: ActivityOrder, level: np.float32) -> None:
 @numba.njit(cache=True)
 def remove(order: ActivityOrder, level: np.float32) -> None:
     """Take out one level equal to `level`, which is there."""
-    block = _blocks_below(order, level) - 1
+    block = _below(order.floor, level) - 1
     while block < len(order.size):
         levels, size = order.level[block], order.size[block]
-        place = _place(levels, size, level)
+        place = _below(levels[:size], level)
         if place < size:
             for at in range(place, size - 1):
                 levels[at] = levels[at + 1]

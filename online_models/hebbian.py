@@ -74,7 +74,7 @@ class HebbianConfig(DecayConfig):
     half_life_events: float = 30_000.0
     half_life_s: float = 365 * 86_400.0
     direct_neurons: int = 4_096
-    row_synapses: int = 512
+    row_synapses: int = 256
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a parameter out of range."""

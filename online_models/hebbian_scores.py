@@ -177,15 +177,18 @@ def rank_direct(
     spread_direct(synapses, trace, _voices(trace, neurons, scratch), known, excited)
     units = _units(neurons, rule)
     own = _score(excited[target], norm[target], level[target], units)
-    above = 0
+    # Counted in 32 bits, as wide as the scores: twice the items a step.
+    above = np.int32(0)
     if ties_against:  # which counts the target: the 1 of the rank
         for item in range(known):
-            above += _score(excited[item], norm[item], level[item], units) >= own
+            score = _score(excited[item], norm[item], level[item], units)
+            above = np.int32(above + np.int32(score >= own))
         for item in had:
             above -= _score(excited[item], norm[item], level[item], units) >= own
         return above
     for item in range(known):
-        above += _score(excited[item], norm[item], level[item], units) > own
+        score = _score(excited[item], norm[item], level[item], units)
+        above = np.int32(above + np.int32(score > own))
     for item in had:
         above -= _score(excited[item], norm[item], level[item], units) > own
     return above + 1
