@@ -142,7 +142,11 @@ def draw(axis: str, rows: Sequence[dict[str, Any]], path: Path) -> None:
     left.plot(x, [row["events_per_cpu_second"] for row in rows], "o-", color="#0072B2")
     left.set_ylabel("events a second of CPU")
     left.set_ylim(bottom=0)
-    for name, colour in (("model_bytes", "#0072B2"), ("shared_bytes", "#009E73"), ("peak_rss_bytes", "#D55E00")):
+    for name, colour in (
+        ("model_bytes", "#0072B2"),
+        ("shared_bytes", "#009E73"),
+        ("peak_rss_bytes", "#D55E00"),
+    ):
         right.plot(x, [row[name] / 2**20 for row in rows], "o-", color=colour, label=name[: -len("_bytes")])
     right.set_ylabel("MiB")
     right.set_yscale("log")
@@ -182,7 +186,9 @@ def main() -> None:
         events = next(blocks(base._replace(events=RIVER_EVENTS), RIVER_EVENTS))
         learn_s, rank_s = time_river(events, args.river)
         ratio = rows[base]["events_per_second"] * (learn_s + rank_s)
-        print(f"River BiasedMF, rank + learn_one: {1 / (learn_s + rank_s):,.0f} ev/s; {MODEL}: {ratio:,.0f} x River")
+        print(
+            f"River BiasedMF, rank + learn_one: {1 / (learn_s + rank_s):,.0f} ev/s; {MODEL}: {ratio:,.0f} x River"
+        )
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         with (args.out / "growth.csv").open("w", newline="") as file:
@@ -190,7 +196,11 @@ def main() -> None:
             writer.writeheader()
             writer.writerows(rows.values())
         for axis in AXES:
-            draw(axis, [rows[base._replace(**{axis: size})] for size in sizes[axis]], args.out / f"growth-{axis}.png")
+            draw(
+                axis,
+                [rows[base._replace(**{axis: size})] for size in sizes[axis]],
+                args.out / f"growth-{axis}.png",
+            )
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def count_from(order: ActivityOrder, level: np.float32) -> int:
     count = size - _below(order.level[behind - 1, :size], level)
     for block in range(behind, len(order.size)):
         count += order.size[block]
-    return count
+    return int(count)
 
 
 @numba.njit(cache=True)
@@ -126,4 +126,6 @@ def remove(order: ActivityOrder, level: np.float32) -> None:
                 levels[at] = levels[at + 1]
             order.size[block] = size - 1
             return
-        block += 1  # of equal levels, the first may stand in the block behind, or further where blocks are empty
+        block += (
+            1  # of equal levels, the first may stand in the block behind, or further where blocks are empty
+        )

@@ -89,7 +89,9 @@ class HebbianConfig(DecayConfig):
 
 
 @numba.njit(cache=True)
-def _rebase(neurons: Neurons, synapses: Synapses, order: ActivityOrder, known: int, now: int, rule: Rule) -> None:
+def _rebase(
+    neurons: Neurons, synapses: Synapses, order: ActivityOrder, known: int, now: int, rule: Rule
+) -> None:
     """Move the forward scale's base to `now`."""
     factor = np.exp2(-((now - neurons.base[0]) / rule.half_life))
     rescale(synapses, known, factor)

@@ -17,7 +17,6 @@ from online_models.activity_order import ActivityOrder, count_from
 from online_models.synapses import Synapses, spread_bounded, spread_direct
 
 _NOTHING = 1e-30  # activity below this is forgotten: its inverse powers would overflow
-_LARGEST = np.int32(0x7F7FFFFF)  # bits of the largest finite float32
 
 
 class Rule(NamedTuple):
@@ -142,24 +141,39 @@ def score_all(
 
 
 @numba.njit(cache=True)
-def _least_level(own: np.float32, share: np.float32, ties_against: bool, bits: NDArray[np.int32]) -> np.float32:
-    """Smallest level from 0 on whose share of the score reaches `own` (passes it, if not ties_against); inf for none.
+def _reaches(
+    level: np.float32, units: tuple[np.float32, np.float32], own: np.float32, ties_against: bool
+) -> bool:
+    """Whether an untouched item of this level counts against a target that scores `own`."""
+    score = _score(np.float32(0.0), np.float32(0.0), level, units)
+    return bool(score >= own) if ties_against else bool(score > own)
 
-    Rounded products never fall when a factor grows, so it can be searched among the numbers themselves.
+
+@numba.njit(cache=True)
+def _least_level(
+    units: tuple[np.float32, np.float32],
+    own: np.float32,
+    total: float,
+    ties_against: bool,
+    bits: NDArray[np.int32],
+) -> np.float32:
+    """The smallest level that `_reaches` own; infinite where none up to the total does.
+
+    Rounded products never fall when a factor grows, so it is searched among the numbers themselves, by their bits.
     """
-    as_level = bits.view(np.float32)
-    low, high = np.int32(0), _LARGEST
-    bits[0] = high
-    if not (as_level[0] * share > own or (ties_against and as_level[0] * share == own)):
+    level = bits.view(np.float32)
+    level[0] = 2.0 * total  # above all levels, however they were rounded
+    if not _reaches(level[0], units, own, ties_against):
         return np.float32(np.inf)
+    low, high = 0, int(bits[0])
     while low < high:
-        bits[0] = low + (high - low) // 2
-        if as_level[0] * share > own or (ties_against and as_level[0] * share == own):
-            high = bits[0]
+        bits[0] = (low + high) // 2
+        if _reaches(level[0], units, own, ties_against):
+            high = (low + high) // 2
         else:
-            low = bits[0] + 1
+            low = (low + high) // 2 + 1
     bits[0] = low
-    return as_level[0]
+    return np.float32(level[0])
 
 
 @numba.njit(cache=True)
@@ -185,13 +199,13 @@ def rank_direct(
             above = np.int32(above + np.int32(score >= own))
         for item in had:
             above -= _score(excited[item], norm[item], level[item], units) >= own
-        return above
+        return int(above)
     for item in range(known):
         score = _score(excited[item], norm[item], level[item], units)
         above = np.int32(above + np.int32(score > own))
     for item in had:
         above -= _score(excited[item], norm[item], level[item], units) > own
-    return above + 1
+    return int(above) + 1
 
 
 @numba.njit(cache=True)
@@ -212,21 +226,21 @@ def rank_bounded(
     ]
     units = _units(neurons, rule)
     own = _score(excited[target], norm[target], level[target], units)
-    least = _least_level(own, units[1], ties_against, scratch.bits)
+    least = _least_level(units, own, neurons.total[0], ties_against, scratch.bits)
     # As if none were touched; then those that are, by what they score and no longer by their level.
     above = count_from(order, least)
     if ties_against:
         for item in touched:
             score = _score(excited[item], norm[item], level[item], units)
-            above += np.int64(score >= own) - np.int64(level[item] >= least)
+            above += int(score >= own) - int(level[item] >= least)
         for item in had:
-            above -= _score(excited[item], norm[item], level[item], units) >= own
+            above -= int(_score(excited[item], norm[item], level[item], units) >= own)
     else:
         for item in touched:
             score = _score(excited[item], norm[item], level[item], units)
-            above += np.int64(score > own) - np.int64(level[item] >= least)
+            above += int(score > own) - int(level[item] >= least)
         for item in had:
-            above -= _score(excited[item], norm[item], level[item], units) > own
+            above -= int(_score(excited[item], norm[item], level[item], units) > own)
     for item in touched:
         excited[item] = 0
-    return above + (not ties_against)
+    return above + int(not ties_against)

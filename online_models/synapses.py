@@ -38,7 +38,11 @@ class Synapses(NamedTuple):
 
 @numba.njit(cache=True)
 def spread_direct(
-    synapses: Synapses, pres: NDArray[np.int32], gains: NDArray[np.float32], known: int, out: NDArray[np.float32]
+    synapses: Synapses,
+    pres: NDArray[np.int32],
+    gains: NDArray[np.float32],
+    known: int,
+    out: NDArray[np.float32],
 ) -> None:
     """out[post] = sum over k of gains[k] * w(pres[k], post), added in the order of k, for every post < known.
 

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from online_models.activity_order import SIZE, ActivityOrder, count_from, fill, insert, no_order, remove, with_room
+from online_models.activity_order import (
+    SIZE,
+    ActivityOrder,
+    count_from,
+    fill,
+    insert,
+    no_order,
+    remove,
+    with_room,
+)
 from online_models.hebbian import Hebbian, HebbianConfig
 from online_models.model import ClockName, Situation
 from tests.online_models.event_streams import Driver, random_stream
