@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from online_models.interactions import Histories
 from online_models.polynomials import log_in_place
-from online_models.synapses import Synapses, spread
+from online_models.synapses import Synapses
 
 SHORT, LONG, LIFT, CORRECTION = range(4)
 KINDS = 4
@@ -120,7 +120,9 @@ def _leak_and_add(
     else:
         for post in range(known):
             row[post] *= kept
-        spread(synapses, pre, scale, known, row)
+        posts, weight = synapses.post[pre], synapses.weight[pre]
+        for place in range(synapses.used[pre]):
+            row[posts[place]] += weight[place] * scale
 
 
 @numba.njit(

@@ -20,12 +20,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.activity_order import ActivityOrder, fill, insert, no_order, remove, with_room
+from online_models.hebbian_scores import (
+    Candidates,
+    Neurons,
+    Rule,
+    Scratch,
+    rank_bounded,
+    rank_direct,
+    refresh,
+    score_all,
+    trace_gains,
+)
 from online_models.ids import grown
 from online_models.interactions import (
     MISS,
@@ -39,12 +51,10 @@ from online_models.interactions import (
 )
 from online_models.model import DecayConfig, Model, ModelConfig, Situation
 from online_models.parameter_ranges import check_range
-from online_models.ranking import rank_among
 from online_models.synapse_view import SynapseView
-from online_models.synapses import Synapses, SynapseStore, potentiate, rescale, spread
+from online_models.synapses import Synapses, SynapseStore, potentiate, rescale
 
 _REBASE_AFTER = 48.0  # half-lives; float32 overflows at 128
-_NOTHING = 1e-30  # activity below this is forgotten: its inverse powers would overflow
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ class HebbianConfig(DecayConfig):
     half_life_events: float = 30_000.0
     half_life_s: float = 365 * 86_400.0
     direct_neurons: int = 4_096
-    row_synapses: int = 512
+    row_synapses: int = 256
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a parameter out of range."""
@@ -79,46 +89,10 @@ class HebbianConfig(DecayConfig):
         )
 
 
-class Rule(NamedTuple):
-    """`HebbianConfig` for the kernels; half_life in ticks, gap_scale_ms in milliseconds."""
-
-    step_decay: float
-    gap_scale_ms: float
-    gap_exponent: float
-    reverse: float
-    source_power: float
-    target_power: float
-    popularity_weight: float
-    half_life: float
-
-
-class Neurons(NamedTuple):
-    """activity: float64[items], forward scale; total: float64[1], its sum; base: int64[1], tick of the scale.
-
-    Read-side caches, float32[items]: level = activity, source_norm = activity^-p, target_norm = activity^-q
-    (0 for a neuron without activity).
-    """
-
-    activity: NDArray[np.float64]
-    total: NDArray[np.float64]
-    base: NDArray[np.int64]
-    level: NDArray[np.float32]
-    source_norm: NDArray[np.float32]
-    target_norm: NDArray[np.float32]
-
-
 @numba.njit(cache=True)
-def _refresh(neurons: Neurons, item: int, rule: Rule) -> None:
-    """Bring the caches of one neuron up to its activity."""
-    activity = neurons.activity[item]
-    alive = activity > _NOTHING
-    neurons.level[item] = activity if alive else 0.0
-    neurons.source_norm[item] = activity**-rule.source_power if alive else 0.0
-    neurons.target_norm[item] = activity**-rule.target_power if alive else 0.0
-
-
-@numba.njit(cache=True)
-def _rebase(neurons: Neurons, synapses: Synapses, known: int, now: int, rule: Rule) -> None:
+def _rebase(
+    neurons: Neurons, synapses: Synapses, order: ActivityOrder, known: int, now: int, rule: Rule
+) -> None:
     """Move the forward scale's base to `now`."""
     factor = np.exp2(-((now - neurons.base[0]) / rule.half_life))
     rescale(synapses, known, factor)
@@ -126,45 +100,9 @@ def _rebase(neurons: Neurons, synapses: Synapses, known: int, now: int, rule: Ru
     neurons.base[0] = now
     for item in range(known):
         neurons.activity[item] *= factor
-        _refresh(neurons, item, rule)
-
-
-@numba.njit(cache=True)
-def trace_gains(
-    times_ms: NDArray[np.int64], end: int, time_ms: int, rule: Rule, gains: NDArray[np.float64]
-) -> None:
-    """Gain of each item of the trace, newest first: gains[k] for the item at place end - 1 - k."""
-    recency = 1.0
-    for k in range(len(gains)):
-        gap_ms = max(time_ms - times_ms[end - 1 - k], 0)
-        gains[k] = recency * (1.0 + gap_ms / rule.gap_scale_ms) ** -rule.gap_exponent
-        recency *= rule.step_decay
-
-
-@numba.njit(cache=True)
-def score_all(
-    trace: NDArray[np.int32],
-    gains: NDArray[np.float64],
-    known: int,
-    synapses: Synapses,
-    neurons: Neurons,
-    rule: Rule,
-    out: NDArray[np.float32],
-) -> None:
-    """Score every known item into out[:known]; trace: int32[len(gains)], oldest first; gains: newest first."""
-    out[:known] = 0
-    for k in range(len(gains)):
-        pre = trace[len(trace) - 1 - k]
-        spread(synapses, pre, np.float32(gains[k] * neurons.source_norm[pre]), known, out)
-    total = neurons.total[0]
-    unit = np.float32(0.0)
-    share = np.float32(0.0)
-    if total > _NOTHING:
-        unit = np.float32(total ** (rule.source_power + rule.target_power - 1.0))
-        share = np.float32(rule.popularity_weight / total)
-    norm, level = neurons.target_norm, neurons.level
-    for item in range(known):
-        out[item] = out[item] * norm[item] * unit + level[item] * share
+        refresh(neurons, item, rule)
+    if len(synapses.post) > 0:
+        fill(order, np.sort(neurons.level[:known]))
 
 
 @numba.njit(cache=True)
@@ -173,13 +111,13 @@ def _test_then_learn(
     histories: Histories,
     synapses: Synapses,
     neurons: Neurons,
+    order: ActivityOrder,
     rule: Rule,
-    scratch: tuple[NDArray[np.float64], NDArray[np.float32]],
+    scratch: Scratch,
     ties_against: bool,
     ranks: NDArray[np.int32],
 ) -> None:
-    """scratch: gains float64[trace_length], scores float32[items]."""
-    all_gains, scores = scratch
+    bounded = len(synapses.post) > 0
     for i in range(len(events.user)):
         if events.flags[i] & REPEAT:
             ranks[i] = NOT_RANKED
@@ -187,24 +125,33 @@ def _test_then_learn(
         target, known = events.item[i], events.items[i]
         start = histories.start[events.user[i]]
         end = start + events.seen[i]
-        gains = all_gains[: min(len(all_gains), events.seen[i])]
-        trace = histories.items[end - len(gains) : end]
+        length = min(len(scratch.gains), events.seen[i])
+        gains = scratch.gains[:length]
+        trace = histories.items[end - length : end][::-1]
         trace_gains(histories.times_ms, end, events.time_ms[i], rule, gains)
         if events.flags[i] & NEW_ITEM:
             ranks[i] = MISS
         else:
-            score_all(trace, gains, known, synapses, neurons, rule, scores)
-            ranks[i] = rank_among(scores, known, target, histories.items[start:end], ties_against)
+            had = histories.items[start:end]
+            candidates = Candidates(known, target, had, ties_against)
+            if bounded:
+                ranks[i] = rank_bounded(trace, candidates, synapses, neurons, order, rule, scratch)
+            else:
+                ranks[i] = rank_direct(trace, candidates, synapses, neurons, rule, scratch)
         if (events.now[i] - neurons.base[0]) / rule.half_life > _REBASE_AFTER:
-            _rebase(neurons, synapses, known, events.now[i], rule)
+            _rebase(neurons, synapses, order, known, events.now[i], rule)
         unit = np.exp2((events.tick[i] - neurons.base[0]) / rule.half_life)
-        for k in range(len(gains)):
-            before = trace[len(trace) - 1 - k]
+        for k in range(length):
+            before = trace[k]
             potentiate(synapses, before, target, np.float32(gains[k] * unit))
             potentiate(synapses, target, before, np.float32(gains[k] * unit * rule.reverse))
+        if bounded and target < known:
+            remove(order, neurons.level[target])
         neurons.activity[target] += unit
         neurons.total[0] += unit
-        _refresh(neurons, target, rule)
+        refresh(neurons, target, rule)
+        if bounded:
+            insert(order, neurons.level[target])
 
 
 class Hebbian(Model):
@@ -218,8 +165,8 @@ class Hebbian(Model):
         super().__init__(config, situation)
         self._store = SynapseStore(self.config.direct_neurons, self.config.row_synapses)
         self._neurons = _no_neurons()
-        self._scores = np.zeros(256, np.float32)
-        self._gains = np.zeros(self.config.trace_length, np.float64)
+        self._order = no_order(0)
+        self._scratch = self._no_scratch(256)
         self._items = 0
 
     @property
@@ -257,16 +204,17 @@ class Hebbian(Model):
             histories,
             self._store.synapses,
             self._neurons,
+            self._order,
             self._rule,
-            (self._gains, self._scores),
+            self._scratch,
             self.situation.ties_against,
             out.ranks,
         )
 
     def _reserve(self, items: int) -> None:
-        self._items = max(self._items, items)
+        before, was_direct = self._items, self._store.is_direct
+        self._items = max(before, items)
         self._store.reserve(self._items)
-        self._scores = grown(self._scores, self._items)
         neurons = self._neurons
         self._neurons = neurons._replace(
             activity=grown(neurons.activity, self._items),
@@ -274,17 +222,39 @@ class Hebbian(Model):
             source_norm=grown(neurons.source_norm, self._items),
             target_norm=grown(neurons.target_norm, self._items),
         )
+        if self._items > len(self._scratch.excited):
+            self._scratch = self._no_scratch(max(self._items, 2 * len(self._scratch.excited)))
+        if not self._store.is_direct:
+            if was_direct:
+                self._scratch.excited[:] = 0
+                self._put_in_order(before)
+            self._order = with_room(self._order, self._items)
+
+    def _put_in_order(self, items: int) -> None:
+        """Take the levels of the first `items` items into an order of their own."""
+        self._order = no_order(items)
+        fill(self._order, np.sort(self._neurons.level[:items]))
+
+    def _no_scratch(self, items: int) -> Scratch:
+        length = self.config.trace_length
+        return Scratch(
+            np.zeros(length, np.float64),
+            np.zeros(length, np.float32),
+            np.zeros(items, np.float32),
+            np.zeros(items + 1, np.int32),
+            np.zeros(1, np.int32),
+        )
 
     def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
         """See `Model.scores`."""
         out = np.zeros(moment.items, np.float32)
         seen = int(histories.length[user]) if user >= 0 else 0
         end = (int(histories.start[user]) if user >= 0 else 0) + seen
-        gains = np.zeros(min(seen, self.config.trace_length), np.float64)
-        rule = self._rule
-        trace_gains(histories.times_ms, end, moment.time_ms, rule, gains)
-        trace = histories.items[end - len(gains) : end]
-        score_all(trace, gains, moment.items, self._store.synapses, self._neurons, rule, out)
+        length = min(seen, self.config.trace_length)
+        scratch, rule = self._scratch._replace(gains=self._scratch.gains[:length]), self._rule
+        trace_gains(histories.times_ms, end, moment.time_ms, rule, scratch.gains)
+        trace = histories.items[end - length : end][::-1]
+        score_all(trace, moment.items, self._store.synapses, self._neurons, rule, scratch, out)
         return out.astype(np.float64)
 
     def synapse_view(self, now: int, rows: NDArray[np.int32] | None = None) -> SynapseView:
@@ -327,7 +297,9 @@ class Hebbian(Model):
         self._neurons.total[:] = arrays["total"]
         self._neurons.base[:] = arrays["base"]
         for item in range(items):
-            _refresh(self._neurons, item, self._rule)
+            refresh(self._neurons, item, self._rule)
+        if not self._store.is_direct:
+            self._put_in_order(items)
 
 
 def _no_neurons() -> Neurons:
