@@ -80,7 +80,7 @@ def time_river(events: EventBatch, rankings: int) -> tuple[float, float]:
     learn_s = rank_s = 0.0
     ranked = 0
     for at, (user, item, rating) in enumerate(zip(users, items, ratings, strict=True)):
-        if at % every == every - 1 and item in known:
+        if at % every == every - 1 and item in known and item not in had.get(user, ()):
             candidates = known - had.get(user, set())
             started = time.perf_counter()
             model.rank(user, candidates).index(item)
