@@ -255,8 +255,13 @@ class Blend(Model):
         return scratch.scores[:known].astype(np.float64)
 
     def keep(self, users: NDArray[np.int32], items: NDArray[np.int32], histories: Histories) -> None:
-        """See `Model.keep`; potentials are integrated anew from the histories."""
-        self._vacate(np.ones(len(self._state.potentials.owner), bool))
+        """See `Model.keep`; the potentials of users who stay go with them."""
+        owner = self._state.potentials.owner
+        self._vacate(~np.isin(owner, users))
+        taken = owner != NOBODY
+        owner[taken] = np.searchsorted(users, owner[taken])
+        if len(items) == self._items:
+            return
         for store in self._stores.values():
             store.keep(items)
         arrays = self.arrays()
