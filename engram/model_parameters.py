@@ -94,14 +94,27 @@ def _parsed(text: str, origin: str) -> tuple[str, Any]:
     kind = kinds[name]
     try:
         # Python's own numbers are as people write them; msgspec takes no ".5".
-        numbers = kind in {int, float}
-        converted = kind(value) if numbers else msgspec.convert(value, kind, strict=False)
+        if typing.get_origin(kind) is tuple:
+            converted = _numbers(value, typing.get_args(kind))
+        else:
+            converted = kind(value) if kind in {int, float} else msgspec.convert(value, kind, strict=False)
         # As numbers, "nan" and "inf" are none.
         json.dumps(converted, allow_nan=False)
     except (msgspec.ValidationError, ValueError):
-        expected = _WORDS.get(kind, "another value")
+        expected = _WORDS.get(kind, "numbers in brackets, such as [0.5, 0.25]")
         raise SettingsError(f"{key} is {value!r} ({origin}), expected {expected}") from None
     return key, converted
+
+
+def _numbers(text: str, kinds: tuple[Any, ...]) -> tuple[float, ...]:
+    """Read "[0.5, 0.25]"; kinds: of the members, the last one `...` where any number of them may come.
+
+    Raises `ValueError`.
+    """
+    found = tuple(float(part) for part in text.strip("()[] ").split(","))
+    if kinds[-1] is not ... and len(found) != len(kinds):
+        raise ValueError(f"expected {len(kinds)} numbers")
+    return found
 
 
 def _check_known(name: str, known: list[str], problem: str) -> None:

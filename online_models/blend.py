@@ -48,6 +48,7 @@ from online_models.blend_weights import AGES, CONTEXTS, GAPS, Weights, age_class
 from online_models.ids import grown
 from online_models.interactions import Histories, Interactions, Moment, Predictions
 from online_models.model import DecayConfig, Model, ModelConfig, Situation
+from online_models.parameter_ranges import check_range
 from online_models.synapses import SynapseStore
 
 
@@ -95,12 +96,17 @@ class BlendConfig(DecayConfig):
     def __post_init__(self) -> None:
         """Raise `ValueError` for a parameter out of range."""
         super().__post_init__()
-        for name in ("slots", "recall_length", "short_length", "long_length", "correction_length"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)!r}, expected 1 or more")
-        for name in ("trend_half_lives_events", "trend_half_lives_s"):
-            if not all(half_life > 0 for half_life in getattr(self, name)):
-                raise ValueError(f"{name} is {getattr(self, name)!r}, expected more than 0")
+        check_range(self, "slots", "recall_length", "short_length", "long_length", least=1)
+        check_range(self, "correction_length", "row_synapses", least=1)
+        check_range(
+            self, "direct_neurons", "gap_exponent", "short_gap_exponent", "long_gap_exponent", least=0
+        )
+        check_range(self, "short_reverse", "long_reverse", "correction_rate", "bias_share", least=0)
+        check_range(self, "trend_half_lives_events", "trend_half_lives_s", "gap_scale_s", above=0)
+        check_range(self, "short_prior", "long_prior", "lift_prior", "weight_rate", above=0)
+        check_range(self, "leak", "short_step_decay", "long_step_decay", "correction_least", above=0, most=1)
+        check_range(self, "share_rate", least=0, most=1)
+        check_range(self, "first_weights", least=-1_000, most=1_000)
         if len(self.trend_half_lives_events) != len(self.trend_half_lives_s):
             raise ValueError("trend_half_lives_events and trend_half_lives_s are not equally many")
 

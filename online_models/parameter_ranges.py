@@ -14,13 +14,14 @@ def check_range(
 ) -> None:
     """Check that each of these fields of `config` is >= least, > above and <= most, where given; NaN never is.
 
-    Raises `ValueError` naming the field, its value and what was expected.
+    Of a tuple, each member. Raises `ValueError` naming the field, its value and what was expected.
     """
     for name in names:
         value = getattr(config, name)
-        if least is not None and not value >= least:
+        members = value if isinstance(value, tuple) else (value,)
+        if least is not None and not all(member >= least for member in members):
             raise ValueError(f"{name} is {value!r}, expected {least:g} or more")
-        if above is not None and not value > above:
+        if above is not None and not all(member > above for member in members):
             raise ValueError(f"{name} is {value!r}, expected more than {above:g}")
-        if most is not None and not value <= most:
+        if most is not None and not all(member <= most for member in members):
             raise ValueError(f"{name} is {value!r}, expected {most:g} at most")

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from online_models.ids import grown
 from online_models.interactions import Histories, Interactions, Moment, Predictions
 from online_models.model import Axes, Model, ModelConfig, Situation
+from online_models.parameter_ranges import check_range
 from online_models.ram_nodes import DISLIKE, LIKE, Verdict, decide, image, tuples
 from online_models.rating_synapses import RatingSynapses, RatingSynapsesConfig
 from online_models.retina import BITS, LEVELS, Thermometers, no_thermometers
@@ -72,15 +73,10 @@ class WisardConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a value that is out of its range."""
-        for name in ("own_shrinkage", "crowd_shrinkage"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)!r}, expected more than 0")
-        for name in ("nodes", "finer_nodes", "crowd_limit"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)!r}, expected 1 or more")
-        for name in ("width", "finer_width"):
-            if not 1 <= getattr(self, name) <= 12:
-                raise ValueError(f"{name} is {getattr(self, name)!r}, expected 1 to 12")
+        check_range(self, "own_shrinkage", "crowd_shrinkage", "readout_rate", above=0)
+        check_range(self, "nodes", "finer_nodes", "crowd_limit", "row_synapses", least=1)
+        check_range(self, "width", "finer_width", least=1, most=12)
+        check_range(self, "trace_length", "reverse_length", least=0)
 
 
 class MentalImage(NamedTuple):
