@@ -18,6 +18,8 @@ from tests.oracles.blend_oracle import BlendOracle
 from tests.oracles.history_oracle import Event, HistoryOracle
 from tests.oracles.rank_oracle import moments
 
+pytestmark = pytest.mark.oracle
+
 CLOCKS: tuple[ClockName, ...] = ("event_count", "event_time")
 EVENTS = 80 if numba.config.DISABLE_JIT else 250
 STREAM = random_stream(31, EVENTS, users=15, items=30, late=0.1)
@@ -86,7 +88,7 @@ def trending_stream(seed: int, events: int, half_life: float) -> list[Event]:
     return in_rows(taken)
 
 
-@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="too long without the compiler")
+@pytest.mark.compiled
 @pytest.mark.parametrize("half_life", [60.0, 1_000.0])
 def test_where_trends_decide_it_is_no_worse_than_decayed_popularity(half_life: float) -> None:
     """The shares of the half-lives are learned: no half-life has to be known."""
