@@ -232,7 +232,8 @@ def test_a_new_model_is_one_file_and_one_entry_in_the_registry(
     with copy.step("5. the metrics of a run"):
         said = copy.python("-c", METRICS)
     exported = {line.split("{")[0] for line in said.splitlines() if 'model="last_seen"' in line}
-    assert exported == {line.split("{")[0] for line in said.splitlines() if 'model="popularity"' in line}
+    # All that popularity has, and the comparison with it.
+    assert exported > {line.split("{")[0] for line in said.splitlines() if 'model="popularity"' in line}
     assert exported
     with capsys.disabled():
         print(f"\na new model, step by step:\n{copy.report()}")

@@ -217,8 +217,8 @@ def test_each_bit_is_looked_at_equally_often() -> None:
         ("crowd_shrinkage", float("nan"), "more than 0"),
         ("nodes", 0, "1 or more"),
         ("crowd_limit", 0, "1 or more"),
-        ("width", 13, "1 to 12"),
-        ("finer_width", 0, "1 to 12"),
+        ("width", 13, "12 at most"),
+        ("finer_width", 0, "1 or more"),
     ],
 )
 def test_settings_are_in_their_ranges(field: str, value: float, expected: str) -> None:
