@@ -167,6 +167,25 @@ METRICS: Final = (
         "Drift of the weights.",
     ),
     Metric(
+        _LEARNER, "engram_batch_steps_total", _COUNTER, "steps", ("step",),
+        "What became of versions of batch models: adopted, promoted to champion, rolled back, refused.",
+        "Whether retraining reaches the stream.",
+    ),
+    Metric(
+        _LEARNER, "engram_batch_refused_total", _COUNTER, "versions", ("reason",),
+        "Versions of batch models that could not be used, by reason.", "Alert on a broken trainer or registry.",
+    ),
+    Metric(
+        _LEARNER, "engram_batch_version", _GAUGE, "version", ("model",),
+        "Number of the version that a lane's batch model scores with, the least of all lanes; 0 before the first.",
+        "Which version serves; whether it is the newest.",
+    ),
+    Metric(
+        _LEARNER, "engram_batch_swap_seconds", _HISTOGRAM, "seconds", (),
+        "Time for which the loop stood still to adopt a version that was loaded.", "Pause of the loop.",
+        _MILLISECONDS_TO_SECONDS,
+    ),
+    Metric(
         _EVALUATOR, "engram_prequential_events_total", _COUNTER, "events", (),
         "Events evaluated, repeats included.", "Throughput of the evaluator.",
     ),
@@ -271,7 +290,9 @@ def markdown() -> str:
         "`fading_<factor>`; `baseline` a configured model; `detector` is `adwin` or `page_hinkley`; `slice` one of `user_1`, `user_2_5`, `user_6_20`, `user_21`,",
         "`item_1_9`, `item_10_99`, `item_100_999`, `item_1000`. What each measure is: [measures.md](measures.md).",
         "`q` is `0.5`, `0.9` or `0.99`. Communities of synapses and their modularity are too dear for the learner's loop:",
-        "`engram graph` finds them ([graphs.md](graphs.md)).",
+        "`engram graph` finds them ([graphs.md](graphs.md)). `step` is `adopted`, `promoted`, `rolled_back` or `refused`;",
+        "the reasons of refusals are `torn`, `corrupt`, `newer`, `mismatch` and `unusable`",
+        "([batch_handover.md](batch_handover.md)).",
     ]
     for process in Process:
         lines += [
