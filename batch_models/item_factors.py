@@ -62,7 +62,7 @@ def _follows(
     backward: bool,
     out: NDArray[np.float64],
 ) -> None:
-    """out += C vectors (backward: C' vectors); events of a user are consecutive, in order.
+    """Out += C vectors (backward: C' vectors); events of a user are consecutive, in order.
 
     gain[i]: what is left of the trace from event i - 1 to event i of the same user; weight[i]: recency of event i.
     """
@@ -111,7 +111,7 @@ def _orthonormalise(by_vector: NDArray[np.float64]) -> None:
 
 @numba.njit(cache=True)
 def _gram(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """vectors' vectors: float64[d, d]."""
+    """Vectors' vectors: float64[d, d]."""
     d = vectors.shape[1]
     out = np.zeros((d, d))
     for row in range(len(vectors)):
@@ -123,7 +123,7 @@ def _gram(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @numba.njit(cache=True)
 def _rotate(vectors: NDArray[np.float64], by: NDArray[np.float64]) -> NDArray[np.float64]:
-    """vectors by: float64[n, k]."""
+    """Vectors by: float64[n, k]."""
     out = np.zeros((len(vectors), by.shape[1]))
     for row in range(len(vectors)):
         for f in range(by.shape[0]):
@@ -136,7 +136,8 @@ def train(cut: Cut, seed: int, config: ItemFactorsConfig | None = None) -> Artef
     """Train on a cut. seed: of the first subspace. Items without an event are left out."""
     config = config or ItemFactorsConfig()
     user, item, time_ms, age = _first_meetings(cut)
-    here, item = np.unique(item, return_inverse=True)
+    here, inverse = np.unique(item, return_inverse=True)
+    item = inverse.astype(np.int32)
     items = len(here)
     weight = np.exp2(-age / config.half_life_events)
     gap_s = np.maximum(np.diff(time_ms, prepend=time_ms[:1]), 0) / 1000.0
@@ -148,7 +149,6 @@ def train(cut: Cut, seed: int, config: ItemFactorsConfig | None = None) -> Artef
     alive = np.maximum(activity, 1e-300)
     source = alive**-config.source_power / config.step_decay
     target = alive**-config.target_power * total ** (config.source_power + config.target_power - 1.0)
-    item = item.astype(np.int32)
 
     def times(vectors: NDArray[np.float64], *, backward: bool) -> NDArray[np.float64]:
         """Multiply the normalised matrix, or its transpose."""

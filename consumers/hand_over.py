@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import numpy as np
 from numpy.typing import NDArray
 
 from consumers.challenge import Challenge
@@ -23,12 +22,11 @@ from consumers.hand_over_steps import ADOPTED, PROMOTED, REFUSED, ROLLED_BACK, S
 from consumers.lane import Lane
 from consumers.model_versions import ModelVersions, Ready
 from consumers.predictions import PredictionBlock
+from consumers.preparation import Preparation
 from evaluation.named_arrays import Arrays
-from eventlog.artefact import Artefact, Ridge
 from eventlog.errors import ArtefactError
 from eventlog.model_records import Adopted, Judged, ModelRecord
-from online_models.batch import Batch, BatchChampion, BatchConfig, Factors, Version
-from online_models.batch_kernel import Encoder
+from online_models.batch import Batch, BatchChampion, BatchConfig, Version
 
 ANY: Final = 1 << 40  # as many events as there may be
 _log = logging.getLogger(__name__)
@@ -58,6 +56,7 @@ class HandOver:
         self._recovering: dict[int, Adopted] = {}
         self._followed = -1  # offset of the last announcement that was adopted or refused, live
         self._unsaid: list[Step] = []
+        self._preparing: Preparation | None = None
         self.counts: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
         self.swap_seconds: list[float] = []  # not published yet
@@ -116,11 +115,15 @@ class HandOver:
     def _try(self, version: int, digest: str, at: int, new: Ready | None = None) -> bool:
         """Adopt a version, or refuse it; False while it is being loaded. new: to be made durable first."""
         try:
-            artefact = self._versions.loaded(version, digest)
+            loaded = self._versions.loaded(version, digest)
         except ArtefactError as error:
             self._refuse(version, at, error)
             return True
-        if artefact is None:
+        if loaded is None:
+            return False
+        if self._preparing is None or self._preparing.loaded is not loaded:
+            self._preparing = Preparation(loaded, self._lane, self._batch, self._versions)
+        if not self._preparing.advance():
             return False
         started = time.perf_counter()
         if new is not None:
@@ -134,15 +137,14 @@ class HandOver:
                 announced=new.offset,
             )
             self._publish([said])
-        self._adopt(artefact, digest, at)
+        self._adopt(self._preparing, digest, at)
+        self._preparing = None
         self.swap_seconds.append(time.perf_counter() - started)
         return True
 
-    def _adopt(self, artefact: Artefact, digest: str, at: int) -> None:
-        manifest = artefact.manifest
-        ids = np.array([item.encode() for item in manifest.item_ids], np.bytes_)
-        rows = self._lane.rows.items.find_all(ids)
-        self._batch.adopt(factors_of(artefact), rows, Version(manifest.version, digest, at))
+    def _adopt(self, preparing: Preparation, digest: str, at: int) -> None:
+        manifest = preparing.loaded.manifest
+        rows = preparing.install(Version(manifest.version, digest, at))
         if self._challenge is not None:
             self._challenge.begin()
         self._say(at, Batch.name, ADOPTED, manifest.version)
@@ -225,26 +227,3 @@ class HandOver:
         if not self._every:
             said = self._versions.adopted(self._lane.number, Batch.name)
             self._recovering = {one.at: one for one in said if one.at >= self._lane.learned}
-
-
-def factors_of(artefact: Artefact) -> Factors:
-    """The arrays of an artefact, and its encoder, as the online model takes them."""
-    encoder = artefact.manifest.encoder
-    if isinstance(encoder, Ridge):
-        made = Encoder(
-            ridge=1,
-            length=encoder.length,
-            unobserved_weight=encoder.unobserved_weight,
-            regularization=encoder.regularization,
-            exponent=encoder.exponent,
-        )
-    else:
-        made = Encoder(
-            length=encoder.length,
-            step_decay=encoder.step_decay,
-            gap_scale_ms=encoder.gap_scale_s * 1000.0,
-            gap_exponent=encoder.gap_exponent,
-            normalize=int(encoder.normalize),
-        )
-    arrays = artefact.arrays
-    return Factors(arrays["item_in"], arrays["item_out"], arrays["bias"], made)

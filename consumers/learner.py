@@ -102,9 +102,7 @@ class Learner:
     def _follow_versions(self) -> ModelVersions:
         config = self._config
         registry = ModelRegistry(config.registry)
-        return ModelVersions(
-            self._log, self._topics.models, registry, config.batch_model, config.lane.scale
-        )
+        return ModelVersions(self._log, self._topics.models, registry, config.batch_model, config.lane.scale)
 
     def _hand_over(self, lane: Lane) -> HandOver:
         assert self._versions is not None

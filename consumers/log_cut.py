@@ -139,9 +139,7 @@ class LogFollower:
             return
         gone = self._columns["user"][: self.events] == user
         if events.kinds[at] == Kind.RETRACT:
-            gone &= self._columns["item"][: self.events] == self._items.find(
-                bytes(events.items[at]).decode()
-            )
+            gone &= self._columns["item"][: self.events] == self._items.find(bytes(events.items[at]).decode())
         self._columns["stays"][: self.events][gone] = False
 
     def cut(self) -> Cut:

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from eventlog.artefact import Artefact, digest_of
+from eventlog.artefact import Artefact, Manifest, Ridge, digest_of
 from eventlog.errors import ArtefactCorruptError, ArtefactError, ArtefactMismatchError
 from eventlog.log import Log
 from eventlog.model_records import PARTITION, Adopted, Announced, decode_model_record
 from eventlog.model_registry import ModelRegistry
+from online_models.batch import Factors
+from online_models.batch_kernel import Encoder, Vectors
 
 _LOOK_EVERY_S: Final = 0.2
 _RECORDS_A_POLL: Final = 1024
@@ -25,6 +30,14 @@ _LOADED: Final = 4  # artefacts that are held, at most
 _log = logging.getLogger(__name__)
 
 Key = tuple[int, str]  # version and digest
+
+
+class Loaded(NamedTuple):
+    """An artefact, verified, as the online model takes it. ids: `S<width>`[items]."""
+
+    manifest: Manifest
+    ids: NDArray[np.bytes_]
+    factors: Factors
 
 
 class Ready(NamedTuple):
@@ -50,7 +63,7 @@ class ModelVersions:
         self._newest: Ready | None = None
         self._adopted: list[Adopted] = []
         self._thread = ThreadPoolExecutor(1, "engram-load-model")
-        self._loads: dict[Key, Future[Artefact]] = {}
+        self._loads: dict[Key, Future[Loaded]] = {}
         log.create_topic(topic, 1)
         end = log.bounds(topic)[PARTITION].end
         self._reader = log.reader(topic, [PARTITION])
@@ -92,8 +105,8 @@ class ModelVersions:
         """What lane `lane` has adopted in online model `model`, as far as the topic was read."""
         return [said for said in self._adopted if (said.lane, said.model) == (lane, model)]
 
-    def loaded(self, version: int, digest: str) -> Artefact | None:
-        """The artefact, verified; None while it is being loaded, which the first call begins.
+    def loaded(self, version: int, digest: str) -> Loaded | None:
+        """The artefact, verified and prepared; None while it is being loaded, which the first call begins.
 
         Raises `ArtefactError` for one that cannot be used.
         """
@@ -105,7 +118,7 @@ class ModelVersions:
         found = self._loads[key]
         return found.result() if found.done() else None
 
-    def _load(self, version: int, digest: str) -> Artefact:
+    def _load(self, version: int, digest: str) -> Loaded:
         try:
             artefact = self._registry.load(self.name, version)
         except ArtefactError:
@@ -121,7 +134,12 @@ class ModelVersions:
             raise ArtefactMismatchError(
                 f"{self.name} {version} is of ratings from {artefact.manifest.scale}, expected {self._scale}"
             )
-        return artefact
+        ids = np.array([item.encode() for item in artefact.manifest.item_ids], np.bytes_)
+        return Loaded(artefact.manifest, ids, factors_of(artefact))
+
+    def in_background(self, work: Callable[[], Vectors]) -> Future[Vectors]:
+        """Run `work` in the thread that loads."""
+        return self._thread.submit(work)
 
     def promote(self, version: int) -> None:
         """Let the registry's alias name `version`, in the background; what goes wrong is logged."""
@@ -137,3 +155,26 @@ class ModelVersions:
         """Let what was begun end, and release."""
         self._thread.shutdown()
         self._reader.close()
+
+
+def factors_of(artefact: Artefact) -> Factors:
+    """The arrays of an artefact, and its encoder, as the online model takes them."""
+    encoder = artefact.manifest.encoder
+    if isinstance(encoder, Ridge):
+        made = Encoder(
+            ridge=1,
+            length=encoder.length,
+            unobserved_weight=encoder.unobserved_weight,
+            regularization=encoder.regularization,
+            exponent=encoder.exponent,
+        )
+    else:
+        made = Encoder(
+            length=encoder.length,
+            step_decay=encoder.step_decay,
+            gap_scale_ms=encoder.gap_scale_s * 1000.0,
+            gap_exponent=encoder.gap_exponent,
+            normalize=int(encoder.normalize),
+        )
+    arrays = artefact.arrays
+    return Factors.made(arrays["item_in"], arrays["item_out"], arrays["bias"], made)

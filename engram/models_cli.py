@@ -31,7 +31,9 @@ VersionNumber = Annotated[int, typer.Argument(min=1, help="Number of the version
 def list_models(settings: Settings) -> None:
     """List models and versions: what each was trained on, whether it verifies, and which is the champion."""
     registry = ModelRegistry(settings.registry)
-    table = Table("model", "version", "champion", "events", "items", "factors", "digest", "created", "problem")
+    table = Table(
+        "model", "version", "champion", "events", "items", "factors", "digest", "created", "problem"
+    )
     for name in registry.names():
         champion = registry.champion(name)
         for version in registry.versions(name):

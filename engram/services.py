@@ -48,7 +48,9 @@ def start_service(settings: Settings) -> None:
     logging.getLogger(__name__).info("settings:\n%s", describe(settings))
 
 
-@settings_command(*options.LOG, *options.LEARNING, "merge", "partitions", "seed", "checkpoint_dir", "registry", *_METRICS)
+@settings_command(
+    *options.LOG, *options.LEARNING, "merge", "partitions", "seed", "checkpoint_dir", "registry", *_METRICS
+)
 def learn(settings: Settings, until_end: UntilEnd = False, with_parent: WithParent = False) -> None:
     """Test, then learn, every event of the ratings topic; publish predictions; keep checkpoints."""
     start_service(settings)

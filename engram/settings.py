@@ -144,7 +144,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "item_factors"
     retrain_every: Annotated[
         int,
-        Meta(ge=0, description="events between versions of the batch model, trained and adopted there; 0: none"),
+        Meta(
+            ge=0, description="events between versions of the batch model, trained and adopted there; 0: none"
+        ),
     ] = 0
     checkpoint_dir: Annotated[str, _is("folder of the checkpoints")] = "checkpoints"
     checkpoint_every_events: Annotated[Count, _is("events between checkpoints")] = 100_000

@@ -172,8 +172,11 @@ def check(artefact: Artefact) -> None:
     ids = [item.encode() for item in manifest.item_ids]
     n = len(ids)
     if len(set(ids)) != n or any(not item or b"\0" in item for item in ids):
-        raise ArtefactMismatchError("item_ids are not distinct, or some are empty, expected an id for each row")
-    shape = getattr(arrays.get("item_in"), "shape", ())
+        raise ArtefactMismatchError(
+            "item_ids are not distinct, or some are empty, expected an id for each row"
+        )
+    vectors = arrays.get("item_in")
+    shape: tuple[int, ...] = () if vectors is None else vectors.shape
     d = shape[1] if len(shape) == 2 else 0
     if not 1 <= d <= MOST_FACTORS:
         raise ArtefactMismatchError(f"item_in has shape {shape}, expected ({n}, 1 to {MOST_FACTORS})")

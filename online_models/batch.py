@@ -62,12 +62,31 @@ class BatchChampionConfig(ModelConfig):
 
 
 class Factors(NamedTuple):
-    """A batch model's arrays: item_in, item_out float32[n, d]; bias float32[n]; and how a user's vector is made."""
+    """A batch model's arrays, and how a user's vector is made.
+
+    item_in: float32[n, d]; out_by_factor: float32[d, n]; bias: float32[n]; gram: float64[d, d], see `Vectors`.
+    """
 
     item_in: NDArray[np.float32]
-    item_out: NDArray[np.float32]
+    out_by_factor: NDArray[np.float32]
     bias: NDArray[np.float32]
+    gram: NDArray[np.float64]
     encoder: Encoder
+
+    @classmethod
+    def made(
+        cls,
+        item_in: NDArray[np.float32],
+        item_out: NDArray[np.float32],
+        bias: NDArray[np.float32],
+        encoder: Encoder,
+    ) -> Factors:
+        """Put them together from item_in and item_out, float32[n, d] both. May take long, and may run in a thread."""
+        d = item_in.shape[1]
+        gram = np.zeros((d, d) if encoder.ridge else (0, 0))
+        if encoder.ridge:
+            gram_of(item_in, gram)
+        return cls(item_in, np.ascontiguousarray(item_out.T), bias, gram, encoder)
 
 
 class Version(NamedTuple):
@@ -96,51 +115,47 @@ class Batch(Model):
 
     def __init__(self, config: ModelConfig | None = None, situation: Situation | None = None) -> None:
         super().__init__(config, situation)
-        self._start(0)
+        self._start()
 
-    def _start(self, factors: int) -> None:
+    def _start(self) -> None:
         self._count = np.zeros(_SMALLEST, np.int64)
         self._items = 0
         self._version = NO_VERSION
         self._encoder = Encoder()
-        self._set_vectors(factors, np.zeros((0, 0)))
+        self._set_vectors(_no_vectors(_SMALLEST, 0, np.zeros((0, 0))))
 
-    def _set_vectors(self, factors: int, gram: NDArray[np.float64]) -> None:
-        """Begin with no item's vectors, with room for all items."""
-        room = len(self._count)
-        self._vectors = Vectors(
-            np.zeros((room, factors), np.float32),
-            np.zeros((factors, room), np.float32),
-            np.zeros(room, np.float32),
-            np.zeros(room, np.uint8),
-            gram,
-        )
-        self._scratch = Scratch(
-            np.zeros(factors), np.zeros(gram.shape), np.zeros(room, np.float32), np.zeros(room)
-        )
+    def _set_vectors(self, vectors: Vectors) -> None:
+        """Score with these, which have room for all items."""
+        self._vectors = vectors
+        room, factors = vectors.item_in.shape
+        matrix = np.zeros(vectors.gram.shape)
+        self._scratch = Scratch(np.zeros(factors), matrix, np.zeros(room, np.float32), np.zeros(room))
 
     @property
     def version(self) -> Version:
         """The version in use, `NO_VERSION` before there is one."""
         return self._version
 
+    @property
+    def room(self) -> int:
+        """Items that the arrays have room for."""
+        return len(self._count)
+
     def adopt(self, factors: Factors, rows: NDArray[np.int32], version: Version) -> None:
-        """Score with `factors` from now on. rows: int32[n], the items' rows; -1 for those without one, which are left out."""
-        gram = np.zeros((0, 0))
-        if factors.encoder.ridge:
-            gram = np.zeros(2 * (factors.item_in.shape[1],))
-            gram_of(factors.item_in, gram)
-        self._set_vectors(factors.item_in.shape[1], gram)
-        here = np.flatnonzero((rows >= 0) & (rows < self._items))
-        self._fill(rows[here], factors.item_in[here], factors.item_out[here], factors.bias[here])
+        """Score with `factors` from now on. rows: int32[n], the items' rows, -1 for those without one."""
+        self.install(factors, prepare(factors, rows, self.room), np.full(len(rows), -1, np.int32), version)
+
+    def install(self, factors: Factors, prepared: Vectors, late: NDArray[np.int32], version: Version) -> None:
+        """Score from now on with `factors` as `prepare` has put them in order of rows.
+
+        late: int32[n], rows of items that were left out then and have one now, -1 for all others. Takes time for those
+        alone, and for growing where `room` has grown since.
+        """
+        vectors = _grown(prepared, self.room)
+        _fill(vectors, late, factors)
+        self._set_vectors(vectors)
         self._encoder = factors.encoder._replace(adopted=1, items=len(factors.item_in))
         self._version = version
-
-    def _fill(self, rows: NDArray[Any], item_in: Any, item_out: Any, bias: Any) -> None:
-        self._vectors.item_in[rows] = item_in
-        self._vectors.out_by_factor[:, rows] = item_out.T
-        self._vectors.bias[rows] = bias
-        self._vectors.has[rows] = 1
 
     def take_over(self, other: Batch, at: int) -> None:
         """Score from event `at` on with the version that `other`, which learned the same events, has."""
@@ -168,14 +183,7 @@ class Batch(Model):
         if self._items <= len(self._count):
             return
         self._count = grown(self._count, self._items)
-        room, vectors = len(self._count), self._vectors
-        self._vectors = vectors._replace(
-            item_in=grown(vectors.item_in, room),
-            out_by_factor=np.ascontiguousarray(grown(vectors.out_by_factor.T, room).T),
-            bias=grown(vectors.bias, room),
-            has=grown(vectors.has, room),
-        )
-        self._scratch = self._scratch._replace(sums=np.zeros(room, np.float32), scores=np.zeros(room))
+        self._set_vectors(_grown(self._vectors, self.room))
 
     def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
         """See `Model.scores`."""
@@ -193,7 +201,7 @@ class Batch(Model):
         self._count[item] -= 1
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """count int64[items]; item_in, item_out float32[items, d]; bias float32[items]; has uint8[items]; gram.
+        """Count int64[items]; item_in, item_out float32[items, d]; bias float32[items]; has uint8[items]; gram.
 
         encoder: float64[11], the fields of `batch_kernel.Encoder`; version: int64[2], number and first event; digest:
         uint8[32], zeros before a version is adopted.
@@ -215,12 +223,13 @@ class Batch(Model):
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """See `Model.restore`."""
-        self._start(0)
+        self._start()
         self._reserve(len(arrays["count"]))
         self._count[: self._items] = arrays["count"]
-        self._set_vectors(arrays["item_in"].shape[1], arrays["gram"].copy())
-        rows = np.flatnonzero(arrays["has"])
-        self._fill(rows, *(arrays[name][rows] for name in ("item_in", "item_out", "bias")))
+        item_in, out_by_factor = arrays["item_in"], np.ascontiguousarray(arrays["item_out"].T)
+        factors = Factors(item_in, out_by_factor, arrays["bias"], arrays["gram"].copy(), Encoder())
+        rows = np.where(arrays["has"], np.arange(self._items, dtype=np.int32), np.int32(-1))
+        self._set_vectors(prepare(factors, rows, self.room))
         self._encoder = _encoder_of(arrays["encoder"])
         if self._encoder.adopted:
             number, at = arrays["version"].tolist()
@@ -234,7 +243,51 @@ class BatchChampion(Batch):
     config_type: ClassVar[type[ModelConfig]] = BatchChampionConfig
 
 
+def prepare(factors: Factors, rows: NDArray[np.int32], room: int) -> Vectors:
+    """Put `factors` in order of rows, with room for `room` items; may take long, and may run in a thread.
+
+    rows: int32[n], below `room`; -1 for items without one, which are left out.
+    """
+    vectors = _no_vectors(room, factors.item_in.shape[1], factors.gram)
+    _fill(vectors, rows, factors)
+    return vectors
+
+
+def _no_vectors(room: int, factors: int, gram: NDArray[np.float64]) -> Vectors:
+    return Vectors(
+        np.zeros((room, factors), np.float32),
+        np.zeros((factors, room), np.float32),
+        np.zeros(room, np.float32),
+        np.zeros(room, np.uint8),
+        gram,
+    )
+
+
+def _fill(vectors: Vectors, rows: NDArray[np.int32], factors: Factors) -> None:
+    at = np.flatnonzero(rows >= 0)
+    rows = rows[at]
+    vectors.item_in[rows] = factors.item_in[at]
+    for of_items, values in zip(vectors.out_by_factor, factors.out_by_factor, strict=True):
+        of_items[rows] = values[at]
+    vectors.bias[rows] = factors.bias[at]
+    vectors.has[rows] = 1
+
+
+def _grown(vectors: Vectors, room: int) -> Vectors:
+    """Return the same with room for `room` items."""
+    if room <= len(vectors.has):
+        return vectors
+    larger = _no_vectors(room, vectors.item_in.shape[1], vectors.gram)
+    have = len(vectors.has)
+    larger.item_in[:have], larger.out_by_factor[:, :have] = vectors.item_in, vectors.out_by_factor
+    larger.bias[:have], larger.has[:have] = vectors.bias, vectors.has
+    return larger
+
+
 def _encoder_of(values: NDArray[np.float64]) -> Encoder:
     """Read back what `arrays` wrote: each field in its own type, so that one kernel is compiled."""
-    defaults = Encoder()
-    return Encoder(*(type(default)(value) for default, value in zip(defaults, values.tolist(), strict=True)))
+    typed = {
+        name: type(default)(value)
+        for (name, default), value in zip(Encoder()._asdict().items(), values.tolist(), strict=True)
+    }
+    return Encoder(**typed)

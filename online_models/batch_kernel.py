@@ -56,7 +56,7 @@ class Scratch(NamedTuple):
     scores: NDArray[np.float64]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def gram_of(vectors: NDArray[np.float32], out: NDArray[np.float64]) -> None:
     """out[f, g] = sum of vectors[:, f] * vectors[:, g], in order of rows."""
     out[:] = 0.0
@@ -77,7 +77,10 @@ def _add_outer(vector: NDArray[np.float32], lower: NDArray[np.float64]) -> None:
 
 @numba.njit(cache=True)
 def _solve(matrix: NDArray[np.float64], vector: NDArray[np.float64]) -> None:
-    """vector := matrix^-1 vector by Cholesky; of the matrix, positive definite, the lower half is read, and changed."""
+    """Put the solution x of matrix x = vector into vector, by Cholesky.
+
+    matrix: positive definite; its lower half is read, and changed.
+    """
     d = len(vector)
     for f in range(d):
         for g in range(f + 1):
@@ -153,9 +156,7 @@ def _products(
         c, e = np.float32(user[f + 2]), np.float32(user[f + 3])
         first, second, third, fourth = by_factor[f], by_factor[f + 1], by_factor[f + 2], by_factor[f + 3]
         for item in range(known):
-            sums[item] = (
-                sums[item] + a * first[item] + b * second[item] + c * third[item] + e * fourth[item]
-            )
+            sums[item] = sums[item] + a * first[item] + b * second[item] + c * third[item] + e * fourth[item]
         f += 4
     while f < d:
         a, first = np.float32(user[f]), by_factor[f]
