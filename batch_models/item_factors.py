@@ -38,17 +38,17 @@ NAME: Final = "item_factors"
 class ItemFactorsConfig:
     """See the module. factors: numbers an item; oversampling: more of them while iterating; length: of the trace."""
 
-    factors: int = 64
+    factors: int = 128
     oversampling: int = 16
     iterations: int = 4
-    step_decay: float = 0.88
-    reverse: float = 0.6
+    step_decay: float = 0.75
+    reverse: float = 0.3
     gap_scale_s: float = 120.0
-    gap_exponent: float = 0.5
-    half_life_events: float = 100_000.0
+    gap_exponent: float = 0.7
+    half_life_events: float = 30_000.0
     source_power: float = 0.5
     target_power: float = 0.3
-    popularity_weight: float = 0.5
+    popularity_weight: float = 1.0
     length: int = 20
 
 

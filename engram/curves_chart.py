@@ -55,7 +55,7 @@ def draw_curves(result: Mapping[str, Any], curves: Mapping[str, Any]) -> bytes:
     if marks_of(result):
         key += "; triangle: drift, up or down"
     if step_marks_of(result):
-        key += "; at the top: versions of batch models, v adopted, * promoted, < rolled back, x refused"
+        key += "\nat the top: versions of batch models, v adopted, * promoted, < rolled back, x refused"
     figure.text(
         0.045,
         0.02,
@@ -204,7 +204,7 @@ def _draw_steps(axes: Axes, steps: Sequence[StepMark], colours: Mapping[str, str
         axes.axvline(step.at, color=colour, linewidth=0.6, linestyle="--", alpha=0.5, zorder=1)
         axes.plot(
             [step.at],
-            [1.02],
+            [0.965],
             MARKERS[step.step],
             transform=axes.get_xaxis_transform(),
             color=colour,

@@ -306,7 +306,9 @@ BOARD = BOARD[: len(BOARD) // 2]  # before tastes change
 
 def two_tastes() -> list[tuple[str, str, int, int]]:
     """Users who have items of their own colour alone; equally popular."""
-    return [(f"u{one.user}", f"i{one.item}", 1_000_000 + 10 * at, 60 * at + 1) for at, one in enumerate(BOARD)]
+    return [
+        (f"u{one.user}", f"i{one.item}", 1_000_000 + 10 * at, 60 * at + 1) for at, one in enumerate(BOARD)
+    ]
 
 
 def colours(sign: float, seed: int, events: int) -> Artefact:

@@ -73,7 +73,9 @@ def adopt(model: Batch, events: int, number: int, name: str) -> Given:
     )
 
 
-def feed(driver: Driver, names: Sequence[str], cuts: Sequence[int] = ()) -> tuple[list[int], dict[int, Given]]:
+def feed(
+    driver: Driver, names: Sequence[str], cuts: Sequence[int] = ()
+) -> tuple[list[int], dict[int, Given]]:
     """Feed the stream with two versions adopted on the way; returns the ranks, and what was adopted where."""
     ranks: list[int] = []
     adopted: dict[int, Given] = {}
