@@ -36,6 +36,11 @@ FIGURES = LearnerFigures(
         "engram_synapse_weight_quantile": {("hebbian", "0.5"): 0.75, ("hebbian", "0.99"): 8.0},
     },
     drifts={("hebbian", "adwin"): 3, ("decayed_popularity", "adwin"): 0},
+    hand_over={
+        "engram_batch_steps_total": {("adopted",): 3.0, ("refused",): 1.0},
+        "engram_batch_refused_total": {("torn",): 1.0},
+        "engram_batch_version": {("batch",): 4.0},
+    },
 )
 EVALUATED = {
     "hebbian": {
@@ -86,11 +91,11 @@ def test_names_units_and_labels_conform() -> None:
         assert re.fullmatch(r"engram_[a-z0-9]+(_[a-z0-9]+)*", metric.name)
         assert metric.name.endswith("_total") == (metric.type is MetricType.COUNTER), metric.name
         units = {"seconds", "bytes", "ratio", "bits", "sign", "events", "users", "items", "drifts"}
-        assert metric.unit in units | {"synapses", "weight"}
+        assert metric.unit in units | {"synapses", "weight", "steps", "versions", "version"}
         if metric.unit in {"seconds", "bytes", "ratio", "bits"}:
             assert metric.name.removesuffix("_total").endswith(f"_{metric.unit}"), metric.name
         assert set(metric.labels) <= {
-            *("model", "baseline", "reason", "partition", "k", "span", "slice", "q", "detector")
+            *("model", "baseline", "reason", "partition", "k", "span", "slice", "q", "detector", "step")
         }
         assert metric.help.endswith(".")
         assert metric.reader.endswith(".")

@@ -6,15 +6,45 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
+from engram.cli import main
 from engram.inline import run_inline
 from engram.settings import Settings
 
 EVENTS, EVERY = 4_000, 1_000
+
+
+class Said(NamedTuple):
+    """What a command ended with."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Said]:
+    """Run `engram ARGUMENTS` in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("ENGRAM_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["engram", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        code = end.value.code
+        return Said(code if isinstance(code, int) else 0, *capsys.readouterr())
+
+    return run
 
 
 def engram(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -77,31 +107,33 @@ def test_processes_come_to_what_one_process_does_and_the_report_has_the_steps(
     ]
 
 
-def test_train_on_the_log_so_far_then_promote_and_roll_back(tmp_path: Path) -> None:
-    assert engram(tmp_path, "produce", "synthetic", "--limit", "1500").returncode == 0
+def test_train_on_the_log_so_far_then_promote_and_roll_back(
+    command: Callable[..., Said], tmp_path: Path
+) -> None:
+    assert command("produce", "synthetic", "--limit", "1500").code == 0
     for until, version in (("500", 1), ("1500", 2)):
-        trained = engram(tmp_path, "train", "item_factors", "--until", until)
-        assert trained.returncode == 0, trained.stderr
-        assert trained.stdout == f"item_factors {version} in registry\n"
-    too_far = engram(tmp_path, "train", "item_factors", "--until", "1501")
-    assert too_far.returncode == 2
-    assert "until is 1501, expected a position in the log, which has 1,500 events so far" in too_far.stderr
+        trained = command("train", "item_factors", "--until", until)
+        assert trained.code == 0, trained.err
+        assert trained.out == f"item_factors {version} in registry\n"
+    too_far = command("train", "item_factors", "--until", "1501")
+    assert too_far.code == 2
+    assert "until is 1501, expected a position in the log, which has 1,500 events so far" in too_far.err
     manifest = json.loads((tmp_path / "registry/item_factors/1/manifest.json").read_text("utf-8"))
     assert (manifest["events"], manifest["scale"], manifest["kind"]) == (500, [0.0, 10.0], "factors")
     for version in (1, 2):
-        promoted = engram(tmp_path, "models", "promote", "item_factors", str(version))
-        assert promoted.stdout.splitlines()[0] == f"item_factors: champion is version {version}"
-        assert "announced on engram.models" in promoted.stdout
-    back = engram(tmp_path, "models", "rollback", "item_factors")
-    assert back.stdout.splitlines()[0] == "item_factors: champion is version 1"
-    again = engram(tmp_path, "models", "rollback", "item_factors")
-    assert again.returncode == 1
-    assert "no champion before" in again.stderr
+        promoted = command("models", "promote", "item_factors", str(version))
+        assert promoted.out.splitlines()[0] == f"item_factors: champion is version {version}"
+        assert "announced on engram.models" in promoted.out
+    back = command("models", "rollback", "item_factors")
+    assert back.out.splitlines()[0] == "item_factors: champion is version 1"
+    again = command("models", "rollback", "item_factors")
+    assert again.code == 1
+    assert "no champion before" in again.err
     (tmp_path / "registry/item_factors/2/model.safetensors").write_bytes(b"torn")
-    torn = engram(tmp_path, "models", "promote", "item_factors", "2")
-    assert torn.returncode == 1
-    assert "4 bytes" in torn.stderr
-    assert "corrupt" in engram(tmp_path, "models", "list").stdout
+    torn = command("models", "promote", "item_factors", "2")
+    assert torn.code == 1
+    assert "4 bytes" in torn.err
+    assert "corrupt" in command("models", "list").out
 
 
 @pytest.mark.parametrize(
@@ -122,7 +154,9 @@ def test_train_on_the_log_so_far_then_promote_and_roll_back(tmp_path: Path) -> N
         ),
     ],
 )
-def test_what_cannot_be_done_is_said(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
-    finished = engram(tmp_path, *arguments)
-    assert finished.returncode == 2
-    assert said in finished.stderr.replace("\n", " ")
+def test_what_cannot_be_done_is_said(
+    command: Callable[..., Said], arguments: tuple[str, ...], said: str
+) -> None:
+    finished = command(*arguments)
+    assert finished.code == 2
+    assert said in finished.err.replace("\n", " ")
