@@ -66,6 +66,11 @@ class LogFollower:
         self._before_ms = time_ms
 
     @property
+    def start_ms(self) -> int:
+        """Event time of the first event taken; of one at least."""
+        return int(self._columns["time_ms"][0])
+
+    @property
     def ended(self) -> bool:
         """Whether every announced source has ended and all of it was taken."""
         return all(intake.ended for intake in self._intakes)

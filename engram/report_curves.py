@@ -143,15 +143,15 @@ class ReportCurves:
                 f'<path class="from" d="M{x:.1f} 0V{_SIZE}"><title>the last 70 % begin</title></path>'
             )
         grid += [self._mark(number) for number in range(len(self._marks))]
-        for step in self._steps:
-            x, colour = step.at / last, f"--of: var({self.colours.get(step.model, '--floor')})"
+        for made in self._steps:
+            x, colour = made.at / last, f"--of: var({self.colours.get(made.model, '--floor')})"
             grid.append(
-                f'<g class="step" style="{colour}"><title>{escape(step.said)}</title>'
+                f'<g class="step" style="{colour}"><title>{escape(made.said)}</title>'
                 f'<path d="M{_SIZE * x:.1f} 0V{_SIZE}"/></g>'
             )
             labels.append(
-                f'<span class="sign" style="left: {x:.2%}; {colour}; color: var(--of)" title="{escape(step.said)}">'
-                f"{SIGNS[step.step]}</span>"
+                f'<span class="sign" style="left: {x:.2%}; {colour}; color: var(--of)" title="{escape(made.said)}">'
+                f"{SIGNS[made.step]}</span>"
             )
         lines = [
             f'<path class="{mode} m{i}" style="stroke: var({self.colours[name]})"{self._dash(name)} '

@@ -25,6 +25,7 @@ from eventlog.topics import Topics
 
 _MS_PER_HOUR: Final = 3_600_000
 _CHUNK: Final = 4_096
+_FINE_CHUNK: Final = 256  # events between looks at their clock
 _log = logging.getLogger(__name__)
 
 
@@ -83,7 +84,9 @@ class Retraining:
             # Only where the stream goes on: a model for events that never come is of no use.
             self._next += self._triggers.every_events or 0
             return self.train(f"{follower.events} events")
-        room = _CHUNK if self._next is None else min(_CHUNK, self._next - follower.events)
+        room = _CHUNK if self._triggers.every_hours is None else _FINE_CHUNK
+        if self._next is not None:
+            room = min(room, self._next - follower.events)
         if not follower.has_events:
             follower.read(timeout_s)
         if room:
@@ -99,7 +102,7 @@ class Retraining:
         if hours is None or not self._follower.events:
             return False
         if self._hours_from_ms is None:
-            self._hours_from_ms = clock_ms
+            self._hours_from_ms = self._follower.start_ms
         if clock_ms - self._hours_from_ms < hours * _MS_PER_HOUR:
             return False
         self._hours_from_ms = clock_ms
