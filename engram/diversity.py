@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,14 +25,16 @@ from online_models.recommend import (
     Order,
     Ordered,
     Query,
-    Reranker,
     find_candidates,
     had_items,
+    put_in_order,
 )
 from online_models.running_session import session_items
+from producers.columns import RatingColumns
 from producers.stream import EventStream
 
 _CHUNK = 1024  # lists between two updates of the measures
+_READ = 4096  # events read at a time
 
 Progress = Callable[[int, int], None]
 
@@ -114,13 +116,11 @@ def cost_of_diversity(
     collected = {name: [_Collected() for _ in orders] for name in lane.models}
     ranks = {name: empty_histogram(2) for name in lane.models}
     query = Query(LENGTH, candidates)
-    reranker = Reranker(max(candidates, LENGTH))
-    for first in range(0, total, every):
-        columns = stream.block(first, every)
+    for first, columns in _parts(stream, every):
         asked = _asked(lane, columns, first)
         if asked is not None:
             for name in lane.models:
-                lists = _lists(lane, name, asked, query, orders, reranker)
+                lists = _lists(lane, name, asked, query, orders)
                 for of_order, found in zip(collected[name], lists, strict=True):
                     of_order.add(lane, asked, found, first_counted)
         block = lane.test_then_learn(events_of(columns, first, stream.source_id, Kind.RATING))
@@ -129,7 +129,7 @@ def cost_of_diversity(
                 clipped = clip_ranks(block.ranks[name])
                 histograms[0] += count_ranks(clipped)
                 histograms[1] += count_ranks(clipped[max(first_counted - first, 0) :])
-        progress(min(first + every, total), total)
+        progress(first + columns.size, total)
     known = lane.rows.history.items
     models = {}
     for name, of_model in collected.items():
@@ -169,6 +169,15 @@ def cost_of_diversity(
     }
 
 
+def _parts(stream: EventStream, every: int) -> Iterator[tuple[int, RatingColumns]]:
+    """The stream in parts of `every` events, each with the number of its first."""
+    size = max(_READ // every, 1) * every
+    for start in range(0, stream.total_events, size):
+        block = stream.block(start, size)
+        for at in range(0, block.size, every):
+            yield start + at, block.take(slice(at, at + every))
+
+
 def _paired(measures: ListMeasures, beside: ListMeasures, span: int) -> dict[str, float | None]:
     found = measures.beside(beside, span)
     return {
@@ -179,7 +188,7 @@ def _paired(measures: ListMeasures, beside: ListMeasures, span: int) -> dict[str
     }
 
 
-def _asked(lane: Lane, columns: Any, first: int) -> _Asked | None:
+def _asked(lane: Lane, columns: RatingColumns, first: int) -> _Asked | None:
     """The question that the first event of `columns` answers; None for a repeat."""
     user = lane.rows.users.find(bytes(columns.users[0]).decode())
     item = lane.rows.items.find(bytes(columns.items[0]).decode())
@@ -192,18 +201,15 @@ def _asked(lane: Lane, columns: Any, first: int) -> _Asked | None:
     return _Asked(user, Moment(now, time_ms, lane.rows.history.items), first, target)
 
 
-def _lists(
-    lane: Lane, name: str, asked: _Asked, query: Query, orders: Sequence[Order], reranker: Reranker
-) -> list[Ordered]:
+def _lists(lane: Lane, name: str, asked: _Asked, query: Query, orders: Sequence[Order]) -> list[Ordered]:
     """The model's list in each order, all of the same candidates."""
     histories = lane.rows.histories
     scores = lane.models[name].scores(asked.user, histories, asked.moment)
     had = had_items(asked.user, histories)
     found = find_candidates(scores, had, histories.catalogue, query)
-    reranker.take(found, histories.catalogue)
     lists = []
     for order in orders:
         pause_ms = round(order.session_pause_s * 1000)
         session = session_items(asked.user, histories, asked.moment.time_ms, pause_ms, SESSION_LENGTH)
-        lists.append(reranker.ordered(query.k, order, session))
+        lists.append(put_in_order(found, histories.catalogue, query.k, order, session))
     return lists

@@ -100,17 +100,13 @@ def recommend_command(
     settings = settings_of(Settings(), run) if run is not None else None
     folder = run / "checkpoints" if run is not None else checkpoints
     assert folder is not None
-    try:
-        order = Order(diversity, genre_coverage, session)
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
     reader = load_reader(folder, user, lane=lane, version=checkpoint, model=model)
     found = answer(
         reader,
         user,
         k=k,
         candidates=candidates,
-        order=order,
+        order=Order(diversity, genre_coverage, session),
         genres=genre or (),
         years=(year_from, year_to),
         without=without or (),

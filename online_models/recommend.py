@@ -27,7 +27,7 @@ from online_models.model import Model
 from online_models.parameter_ranges import check_range
 from online_models.rerank import fill_relevance, rerank
 from online_models.running_session import session_items
-from online_models.similarity import fill_likeness, fill_similarity
+from online_models.similarity import fill_likeness
 from online_models.top_k import best_of
 
 NO_ROWS = np.zeros(0, np.int32)
@@ -171,46 +171,26 @@ def find_candidates(
     return Candidates(*best_of(scores, barred, max(query.candidates, query.k)))
 
 
-class Reranker:
-    """Puts candidates in order, over arrays that are made once, for at most `candidates`. Not thread-safe."""
-
-    def __init__(self, candidates: int) -> None:
-        self._similarity = np.zeros((candidates, candidates))
-        self._relevance, self._pulled = np.zeros(candidates), np.zeros(candidates)
-        self._nearest = np.zeros(candidates)
-        self._genres = np.zeros(candidates, np.uint64)
-        self._candidates = Candidates(NO_ROWS, np.zeros(0))
-        self._catalogue: Catalogue | None = None
-
-    def take(self, candidates: Candidates, catalogue: Catalogue) -> None:
-        """Take the candidates that `ordered` is to put in order."""
-        n = len(candidates.items)
-        fill_relevance(candidates.scores, self._relevance[:n])
-        fill_similarity(candidates.items, catalogue, self._similarity[:n, :n])
-        self._genres[:n] = catalogue.genres[catalogue.entry[candidates.items]]
-        self._candidates, self._catalogue = candidates, catalogue
-
-    def ordered(self, k: int, order: Order, session: NDArray[np.int32] = NO_ROWS) -> Ordered:
-        """Return the k best, fewer where there are no more. session: int32 rows, of the running session."""
-        items, scores = self._candidates
-        n, relevance = len(items), self._relevance
-        if order.session > 0 and len(session) and self._catalogue is not None:
-            relevance = self._pulled
-            fill_likeness(items, session, self._catalogue, relevance[:n])
-            relevance[:n] *= order.session
-            relevance[:n] += (1.0 - order.session) * self._relevance[:n]
-        picks = np.empty(k, np.int32)
-        count = rerank(
-            relevance[:n],
-            self._similarity[:n, :n],
-            self._genres[:n],
-            float(order.diversity),
-            order.genre_coverage,
-            self._nearest,
-            picks,
-        )
-        picks = picks[:count]
-        return Ordered(items[picks], scores[picks], picks + np.int32(1), self._nearest[picks])
+def put_in_order(
+    candidates: Candidates,
+    catalogue: Catalogue,
+    k: int,
+    order: Order,
+    session: NDArray[np.int32] = NO_ROWS,
+) -> Ordered:
+    """Return the k best of the candidates, fewer where there are no more. session: rows, of the running session."""
+    items, scores = candidates
+    relevance, nearest = np.empty(len(items)), np.empty(len(items))
+    fill_relevance(scores, relevance)
+    if order.session > 0 and len(session):
+        likeness = np.empty(len(items))
+        fill_likeness(items, session, catalogue, likeness)
+        relevance = (1.0 - order.session) * relevance + order.session * likeness
+    picks = np.empty(k, np.int32)
+    covering = order.genre_coverage
+    count = rerank(items, relevance, catalogue, float(order.diversity), covering, nearest, picks)
+    picks = picks[:count]
+    return Ordered(items[picks], scores[picks], picks + np.int32(1), nearest[picks])
 
 
 def recommend(
@@ -229,6 +209,4 @@ def recommend(
     candidates = find_candidates(scores, had_items(user, histories), histories.catalogue, query, passed_over)
     pause_ms = round(query.order.session_pause_s * 1000)
     session = session_items(user, histories, moment.time_ms, pause_ms, SESSION_LENGTH)
-    reranker = Reranker(len(candidates.items))
-    reranker.take(candidates, histories.catalogue)
-    return reranker.ordered(query.k, query.order, session)
+    return put_in_order(candidates, histories.catalogue, query.k, query.order, session)

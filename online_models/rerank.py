@@ -19,6 +19,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.catalogue import Catalogue
+from online_models.similarity import similarity_of
+
 
 @numba.njit(cache=True)
 def fill_relevance(scores: NDArray[np.float64], out: NDArray[np.float64]) -> None:
@@ -32,9 +35,9 @@ def fill_relevance(scores: NDArray[np.float64], out: NDArray[np.float64]) -> Non
 
 @numba.njit(cache=True)
 def rerank(
+    items: NDArray[np.int32],
     relevance: NDArray[np.float64],
-    similarity: NDArray[np.float64],
-    genres: NDArray[np.uint64],
+    catalogue: Catalogue,
     diversity: float,
     covering: bool,
     nearest: NDArray[np.float64],
@@ -42,11 +45,11 @@ def rerank(
 ) -> int:
     """Pick len(picks) of n candidates, fewer where there are no more; of equal ones the first. Returns how many.
 
-    relevance: float64[n]. similarity: float64[n, n], 0 to 1. genres: uint64[n], bit masks, 0 for unknown. diversity:
-    0 (relevance alone) to 1. covering: genre coverage. nearest: float64[n], filled: of a picked candidate, its greatest
-    similarity to the picks before it, 0 for the first. picks: int32[k], filled with candidates 0 to n - 1, best first.
+    items: int32[n] rows. relevance: float64[n]. diversity: 0 (relevance alone) to 1. covering: genre coverage.
+    nearest: float64[n], filled: of a picked candidate, its greatest similarity to the picks before it, 0 for the first.
+    picks: int32[k], filled with candidates 0 to n - 1, best first.
     """
-    n = len(relevance)
+    n = len(items)
     k = min(len(picks), n)
     free = np.ones(n, np.bool_)
     covered = np.uint64(0)
@@ -55,18 +58,18 @@ def rerank(
         adding = False
         if covering and 2 * place >= len(picks):
             for i in range(n):
-                adding = adding or (free[i] and genres[i] & ~covered != 0)
+                adding = adding or (free[i] and catalogue.genres[catalogue.entry[items[i]]] & ~covered != 0)
         best, most = -1, -np.inf
         for i in range(n):
-            if not free[i] or (adding and genres[i] & ~covered == 0):
+            if not free[i] or (adding and catalogue.genres[catalogue.entry[items[i]]] & ~covered == 0):
                 continue
             value = (1.0 - diversity) * relevance[i] - diversity * nearest[i]
             if value > most:
                 best, most = i, value
         picks[place] = best
         free[best] = False
-        covered |= genres[best]
+        covered |= catalogue.genres[catalogue.entry[items[best]]]
         for i in range(n):
             if free[i]:
-                nearest[i] = max(nearest[i], similarity[best, i])
+                nearest[i] = max(nearest[i], similarity_of(items[best], items[i], catalogue))
     return k

@@ -37,22 +37,13 @@ def similarity_of(a: int, b: int, catalogue: Catalogue) -> float:
     genres_a, genres_b = catalogue.genres[entry_a], catalogue.genres[entry_b]
     total, weight = 0.0, 0.0
     if genres_a != 0 and genres_b != 0:
-        total += GENRE_WEIGHT * _bits(genres_a & genres_b) / _bits(genres_a | genres_b)
+        total += GENRE_WEIGHT * (_bits(genres_a & genres_b) / _bits(genres_a | genres_b))
         weight += GENRE_WEIGHT
     year_a, year_b = int(catalogue.year[entry_a]), int(catalogue.year[entry_b])
     if year_a != 0 and year_b != 0:
         total += YEAR_WEIGHT * 2.0 ** (-abs(year_a - year_b) / YEARS_HALF)
         weight += YEAR_WEIGHT
     return total / weight if weight > 0.0 else UNKNOWN
-
-
-@numba.njit(cache=True)
-def fill_similarity(items: NDArray[np.int32], catalogue: Catalogue, out: NDArray[np.float64]) -> None:
-    """out[i, j] (float64[n, n]): how alike items[i] and items[j] (int32[n] rows) are; 1 for an item and itself."""
-    for i in range(len(items)):
-        out[i, i] = 1.0
-        for j in range(i):
-            out[i, j] = out[j, i] = similarity_of(items[i], items[j], catalogue)
 
 
 @numba.njit(cache=True)

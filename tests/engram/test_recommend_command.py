@@ -159,7 +159,6 @@ def test_checkpoints_without_a_run_have_no_titles(run: Path) -> None:
         (["--year-from", "2000", "--year-to", "1999"], "year_from is 2000, expected at most year_to"),
         (["--model", "blend"], "model is 'blend', expected one of the run that ranks: popularity, hebbian"),
         (["--lane", "3"], "lane is 3, expected one with checkpoints in"),
-        (["--diversity", "nan"], "diversity is nan, expected 0 or more"),
     ],
 )
 def test_bad_requests_are_named(run: Path, arguments: list[str], message: str) -> None:

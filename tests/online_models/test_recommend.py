@@ -12,16 +12,31 @@ from hypothesis import strategies as st
 from online_models.catalogue import Catalogue
 from online_models.interactions import Histories
 from online_models.popularity import Popularity
-from online_models.recommend import EVERYTHING, Order, Query, Reranker, filters_of, find_candidates, recommend
+from online_models.recommend import EVERYTHING, Order, Query, filters_of, recommend
 from online_models.rerank import fill_relevance, rerank
 from online_models.running_session import session_items
-from online_models.similarity import fill_similarity
+from online_models.similarity import similarity_of
 from tests.online_models.event_streams import FACTS, Driver, random_stream
 from tests.oracles.recommend_oracle import Known, mmr, relevance, session, similarity
 
 pytestmark = pytest.mark.oracle
 
-EIGHTHS = st.integers(0, 8).map(lambda eighths: eighths / 8)  # sums and products of these are exact
+EIGHTHS = st.integers(0, 8).map(lambda eighths: eighths / 8)
+YEARS = (0, 1960, 1970, 1990)  # powers of 2 apart, as exact as products with eighths
+
+
+def made_catalogue(known: list[Known]) -> Catalogue:
+    """Row i is item i."""
+    n = len(known)
+    return Catalogue(
+        entry=np.arange(1, n + 1, dtype=np.int32),
+        genres=np.array([0, *(sum(1 << genre for genre in of.genres) for of in known)], np.uint64),
+        year=np.array([0, *(of.year for of in known)], np.int16),
+        language=np.zeros(n + 1, np.int16),
+        genre_set=np.zeros(n + 1, np.int32),
+        genre_sets=np.zeros(1, np.uint64),
+        row=np.arange(-1, n, dtype=np.int32),
+    )
 
 
 def known_of(catalogue: Catalogue, row: int) -> Known:
@@ -56,22 +71,24 @@ def test_reranking_is_that_of_the_formula(data: st.DataObject) -> None:
     n = data.draw(st.integers(0, 9))
     k = data.draw(st.integers(0, 11))
     relevances = data.draw(st.lists(EIGHTHS, min_size=n, max_size=n))
-    half = data.draw(st.lists(st.lists(EIGHTHS, min_size=n, max_size=n), min_size=n, max_size=n))
-    similarities = [[half[max(i, j)][min(i, j)] for j in range(n)] for i in range(n)]
-    genres = data.draw(st.lists(st.frozensets(st.integers(0, 5), max_size=3), min_size=n, max_size=n))
+    known = [
+        Known(data.draw(st.frozensets(st.integers(0, 5), max_size=3)), data.draw(st.sampled_from(YEARS)))
+        for _ in range(n)
+    ]
     diversity = data.draw(EIGHTHS)
     covering = data.draw(st.booleans())
     picks, nearest = np.zeros(k, np.int32), np.zeros(n)
     count = rerank(
+        np.arange(n, dtype=np.int32),
         np.array(relevances, np.float64),
-        np.array(similarities, np.float64).reshape(n, n),
-        np.array([sum(1 << genre for genre in of) for of in genres], np.uint64),
+        made_catalogue(known),
         diversity,
         covering,
         nearest,
         picks,
     )
-    expected = mmr(relevances, similarities, genres, k, diversity, covering)
+    similarities = [[similarity(a, b) for b in known] for a in known]
+    expected = mmr(relevances, similarities, [of.genres for of in known], k, diversity, covering)
     assert picks[:count].tolist() == expected
     for place, pick in enumerate(expected):
         before = [similarities[pick][other] for other in expected[:place]]
@@ -88,22 +105,28 @@ def test_relevance_is_of_ranks_and_equal_for_equal_scores(scores: list[int]) -> 
 
 
 def test_similarity_is_that_of_the_formula(driver: Driver) -> None:
-    catalogue, rows = catalogue_of(driver), np.arange(40, dtype=np.int32)
-    out = np.zeros((40, 40))
-    fill_similarity(rows, catalogue, out)
+    catalogue = catalogue_of(driver)
     known = [known_of(catalogue, row) for row in range(40)]
     assert {bool(of.genres) for of in known} == {True, False} == {bool(of.year) for of in known}
-    for i in range(40):
-        for j in range(40):
-            expected = 1.0 if i == j else similarity(known[i], known[j])
-            assert out[i, j] == pytest.approx(expected, rel=1e-12)
+    for a in range(40):
+        for b in range(40):
+            assert similarity_of(a, b, catalogue) == pytest.approx(similarity(known[a], known[b]), rel=1e-12)
 
 
 def test_similarity_by_hand() -> None:
-    """Drama, 1980, beside drama and crime, 1990: (3 * 1/2 + 1 * 1/2) / 4."""
-    assert similarity(Known(frozenset({0}), 1980), Known(frozenset({0, 2}), 1990)) == 0.5
-    assert similarity(Known(frozenset({0})), Known(frozenset({1}), 1990)) == 0.0
-    assert similarity(Known(), Known(frozenset({1}), 1990)) == 0.5
+    """Drama, 1960, beside drama and crime, 1970: (3 * 1/2 + 1 * 1/2) / 4; what is not known of one does not count."""
+    known = [
+        Known(frozenset({0}), 1960),
+        Known(frozenset({0, 2}), 1970),
+        Known(frozenset({1})),
+        Known(),
+        Known(frozenset(), 1980),
+    ]
+    catalogue = made_catalogue(known)
+    assert similarity_of(0, 1, catalogue) == 0.5
+    assert similarity_of(1, 2, catalogue) == 0.0
+    assert similarity_of(0, 3, catalogue) == 0.5
+    assert similarity_of(0, 4, catalogue) == 0.25
 
 
 @settings(max_examples=60, deadline=None)
@@ -196,23 +219,6 @@ def test_seen_items_only_where_asked_for_and_passed_over_ones_never(driver: Driv
     assert fresh == [row for row in everything if row not in had]
     passed_over = np.array(fresh[:3], np.int32)
     assert recommend(driver.model, 4, histories, moment, Query(k=40), passed_over).items.tolist() == fresh[3:]
-
-
-def test_a_reranker_keeps_nothing_of_earlier_candidates(driver: Driver) -> None:
-    catalogue, moment = catalogue_of(driver), driver.moment()
-    scores = driver.model.scores(-1, driver.histories, moment)
-    none = np.zeros(0, np.int32)
-    many = find_candidates(scores, none, catalogue, Query(candidates=30))
-    few = find_candidates(scores[:9], none, catalogue, Query(candidates=9, k=1))
-    used, fresh = Reranker(30), Reranker(9)
-    used.take(many, catalogue)
-    used.ordered(10, Order(0.5, genre_coverage=True, session=0.4), np.array([1, 2], np.int32))
-    for reranker in (used, fresh):
-        reranker.take(few, catalogue)
-    order = Order(0.4, genre_coverage=True)
-    for ours, theirs in zip(used.ordered(20, order), fresh.ordered(20, order), strict=True):
-        assert ours.tolist() == theirs.tolist()
-        assert len(ours) == 9
 
 
 def test_no_items_give_no_list() -> None:
