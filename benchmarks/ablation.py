@@ -119,7 +119,7 @@ def rows_of(cells: Sequence[tuple[Variant, Cell]]) -> list[dict[str, Any]]:
         figures = kept["result"]["models"][variant.model]["last_70"]
         if variant.part == WHOLE:
             whole[variant.model, cell.stream.label] = figures
-        beside = whole[variant.model, cell.stream.label]
+        beside = whole[variant.model, cell.stream.label]  # measured first
         rows.append(
             {
                 "model": variant.model,
@@ -182,8 +182,18 @@ def _cell(row: Mapping[str, Any] | None, measure: str) -> str:
     return f"{row[measure]:.4f} ({1000 * row[f'{measure} difference']:+.1f})"
 
 
+def write_tables(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write ablation.csv and ablation.md; a cell that is not measured yet is a dash."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "ablation.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    (folder / "ablation.md").write_text(markdown(rows), "utf-8")
+
+
 def main() -> None:
-    """Measure what is not finished, then write the tables."""
+    """Measure what is not finished; write the tables after each cell."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--streams", default=STREAMS, help=f"default: {STREAMS}")
@@ -218,13 +228,7 @@ def main() -> None:
             f"{number}/{len(cells)} {cell.label}, {variant.part}: Recall@10 {recall:.5f}",
             flush=True,
         )
-    rows = rows_of(cells)
-    args.out.mkdir(parents=True, exist_ok=True)
-    with (args.out / "ablation.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    (args.out / "ablation.md").write_text(markdown(rows), "utf-8")
+        write_tables(args.out, rows_of(cells))
     print(args.out / "ablation.md")
 
 

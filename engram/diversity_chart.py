@@ -1,4 +1,4 @@
-"""The chart of `engram evaluate diversity`: what recall is left at which diversity and coverage, one curve a model."""
+"""The chart of `engram evaluate diversity`: what recall is left at which diversity, one curve a model."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from engram.curves_chart import COLOURS, FLOOR, FLOOR_COLOUR
 
 PANELS: Final = (
     ("diversity@10", "intra-list diversity@10 (mean Jaccard distance of genres)"),
-    ("coverage@10", "coverage@10 (share of known items in some list)"),
+    ("genres@10", "genres@10 (distinct genres of a list)"),
 )
 GREY: Final = "#444444"
 
@@ -34,8 +34,6 @@ def draw_diversity(result: Mapping[str, Any], title: str) -> bytes:
         axes.set_xlabel(label)
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(6))
-        if measure == "coverage@10":
-            axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.grid(color="#E6E6E6", linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
@@ -49,7 +47,14 @@ def draw_diversity(result: Mapping[str, Any], title: str) -> bytes:
         Line2D([], [], color=GREY, linestyle="", marker="s", fillstyle="none", label="genre coverage"),
         Line2D([], [], color=GREY, linestyle="", marker="^", fillstyle="none", label="pulled to the session"),
     ]
-    figure.legend(handles=handles, loc="upper right", ncols=len(handles), frameon=False, fontsize=9.5)
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(0.04, 0.93),
+        ncols=len(handles),
+        frameon=False,
+        fontsize=9.5,
+    )
     figure.suptitle(
         f"The cost of diversity: {title}", x=0.045, y=0.975, ha="left", fontsize=14, fontweight="bold"
     )
@@ -61,7 +66,7 @@ def draw_diversity(result: Mapping[str, Any], title: str) -> bytes:
         fontsize=9,
         color=GREY,
     )
-    figure.subplots_adjust(left=0.06, right=0.985, top=0.85, bottom=0.16, wspace=0.08)
+    figure.subplots_adjust(left=0.06, right=0.985, top=0.84, bottom=0.16, wspace=0.08)
     target = io.BytesIO()
     figure.savefig(target, format="png")
     return target.getvalue()
