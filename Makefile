@@ -12,7 +12,7 @@ LOCKED := $(PIP) install --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-full lint format lock bench figures clean
+.PHONY: help install demo test test-full lint format lock bench observe figures clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,9 @@ lock: $(VENV)/.dev ## Pin the dependencies anew (requirements/*.txt)
 
 bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run (DATA=DIR with ml-1m)
 	@$(BIN)/python -m benchmarks.end_to_end --data-dir "$(DATA)" $(ARGS)
+
+observe: $(VENV)/.dev ## Watch a replay with a real Prometheus: every query of every dashboard (DATA=DIR for MovieLens)
+	@$(BIN)/python -m dashboards.observe $(if $(wildcard $(DATA)/ml-100k),--data-dir "$(DATA)") $(ARGS)
 
 figures: $(VENV)/.dev ## Make the README's figures anew (DATA=DIR with ml-100k and ml-1m)
 	@$(BIN)/python -m benchmarks.readme_figures --data-dir "$(DATA)"
