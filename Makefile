@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 LOG ?= embedded
 ARGS ?=
+JOBS ?= 2
 DATA ?= $(or $(ENGRAM_DATA_DIR),data)
 
 BIN := $(VENV)/bin
@@ -17,18 +18,18 @@ LOCKED := $(PIP) install --require-hashes
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "  PYTHON=python3.12 names another Python; LOG=kafka uses a real broker; ARGS='...' goes to the command."
+	@echo "  PYTHON=python3.12 names another Python; LOG=kafka uses a real broker; JOBS=4 tests in parallel; ARGS='...' goes to the command."
 
 install: $(VENV)/.core ## Install Engram and its pinned dependencies into .venv
 
 demo: $(VENV)/$(if $(filter kafka,$(LOG)),.broker,.core) ## Replay MovieLens and watch it being learned (LOG=kafka: through Kafka)
 	@$(BIN)/engram demo --log $(LOG) $(ARGS)
 
-test: $(VENV)/.dev ## Run the tests (12 minutes at most), with a real Kafka broker
-	@$(BIN)/python -m pytest -m "not full" --durations=15 $(ARGS)
+test: $(VENV)/.dev ## Run the tests (20 minutes at most on two cores), with a real Kafka broker
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not full" --durations=15 $(ARGS)
 
 test-full: $(VENV)/.dev ## Run all tests, long ones too
-	@$(BIN)/python -m pytest --durations=30 $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=30 $(ARGS)
 
 lint: $(VENV)/.dev ## Check style and types
 	@$(BIN)/ruff check .
