@@ -14,6 +14,7 @@ from engram.compare_command import compare, compare_cell
 from engram.demo_command import demo
 from engram.diversity_command import diversity_command
 from engram.graph_command import graph
+from engram.history_command import history
 from engram.ingest_command import ingest
 from engram.leave_one_out_command import leave_one_out_command
 from engram.offsets_command import offsets
@@ -64,6 +65,7 @@ app.add_typer(evaluate_cli, name="evaluate")
 app.command()(ingest)
 app.command()(offsets)
 app.command()(report)
+app.command()(history)
 app.command()(graph)
 app.command("recommend")(recommend_command)
 app.add_typer(data_cli.app, name="data")
