@@ -1,4 +1,4 @@
-"""Content: items like those that the user had last, by genres, year and language alone.
+"""Content: items like those that the user had last, by genres, year, language and tags alone.
 
 An item x has features f with values x_f: each of its g genres 1/g; its year, spread over the two nearest of years
 `YEAR_STEP` apart, adding up to 1; its language 1. Groups are genres, years and languages. At an event of user u the
@@ -11,7 +11,7 @@ log-likelihood ratio of the item's features, as of naive Bayes:
 
     score(x) = sum over groups of weight * sum_f x_f log(p(f | u) / b(f))
 
-There is no state of users: what a user takes back is out at once. Items that nobody has had are scored as any other,
+What the tags say, those that were known before the event, comes on top of it: see `online_models/tag_taste.py`. There is no state of users: what a user takes back is out at once. Items that nobody has had are scored as any other,
 so new items are ranked among the whole catalogue. An item of which nothing is known scores 0: no better, no worse.
 """
 
@@ -40,6 +40,15 @@ from online_models.interactions import (
 from online_models.model import Model, ModelConfig, Situation
 from online_models.parameter_ranges import check_range
 from online_models.ranking import rank_among
+from online_models.tag_taste import (
+    TagScratch,
+    add_tag_scores,
+    clear_taste,
+    move_to,
+    read_taste,
+    tag_scratch,
+)
+from online_models.timed_tags import Tags
 
 FIRST_YEAR, YEAR_STEP, YEARS = 1900, 5, 28  # 1900, 1905, ... 2035; what lies outside counts as the nearest
 YEAR_SPAN = YEAR_STEP * (YEARS - 1) + 1
@@ -50,7 +59,7 @@ _GROUPS = ((0, MAX_GENRES), (MAX_GENRES, MAX_GENRES + YEARS), (MAX_GENRES + YEAR
 
 @dataclass(frozen=True)
 class ContentConfig(ModelConfig):
-    """See the module: trace_length is L; prior in items; a weight for each group."""
+    """See the module: trace_length is L; prior in items; a weight for each group, and for tags."""
 
     trace_length: int = 60
     step_decay: float = 0.95
@@ -58,13 +67,14 @@ class ContentConfig(ModelConfig):
     genre_weight: float = 1.0
     year_weight: float = 1.0
     language_weight: float = 1.0
+    tag_weight: float = 1.0
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a parameter out of range."""
         check_range(self, "trace_length", least=1)
         check_range(self, "step_decay", above=0, most=1)
         check_range(self, "prior", above=0)
-        check_range(self, "genre_weight", "year_weight", "language_weight", least=0)
+        check_range(self, "genre_weight", "year_weight", "language_weight", "tag_weight", least=0)
 
 
 class Rule(NamedTuple):
@@ -74,6 +84,7 @@ class Rule(NamedTuple):
     step_decay: float
     prior: float
     weights: tuple[float, float, float]
+    tag_weight: float
     ties_against: bool
 
 
@@ -82,6 +93,7 @@ class Scratch(NamedTuple):
 
     of_set: float64[sets], of a set of genres. of_year: float64[1 + YEAR_SPAN], of a year, counted from FIRST_YEAR - 1.
     of_language: float64[1 + LANGUAGES]. Place 0 is 0, for what is unknown. scores: float64[items or entries].
+    tags: how far they are known, and what the user's tags say; nothing between events.
     """
 
     lift: NDArray[np.float64]
@@ -89,6 +101,7 @@ class Scratch(NamedTuple):
     of_year: NDArray[np.float64]
     of_language: NDArray[np.float64]
     scores: NDArray[np.float64]
+    tags: TagScratch
 
 
 @numba.njit(cache=True)
@@ -176,12 +189,35 @@ def _score_entries(catalogue: Catalogue, entries: NDArray[np.int32], scratch: Sc
 
 
 @numba.njit(cache=True)
-def _cold_rank(
-    catalogue: Catalogue, target: int, had: NDArray[np.int32], rule: Rule, scratch: Scratch
+def _tag_taste(
+    catalogue: Catalogue, trace: NDArray[np.int32], time_ms: int, rule: Rule, scratch: Scratch
 ) -> int:
-    """Rank of the entry `target` (>= 1) among all entries less those of the items `had`."""
+    """Read the tags of a user's last items `trace` as known at `time_ms`; returns how many there are."""
+    tags = catalogue.tags
+    if rule.tag_weight == 0.0 or len(tags.time_ms) == 0 or move_to(tags, scratch.tags, time_ms) == 0:
+        return 0
+    numbers = (rule.step_decay, rule.prior, rule.tag_weight)
+    return read_taste(tags, catalogue.entry, trace, numbers, scratch.tags)
+
+
+@numba.njit(cache=True)
+def _score_items(catalogue: Catalogue, items: int, met: int, scratch: Scratch) -> None:
+    """scratch.scores of items [0, items), from what `_lifts` and `_tag_taste` (which met `met` tags) filled."""
+    _score_entries(catalogue, catalogue.entry[:items], scratch)
+    if met:
+        add_tag_scores(catalogue.tags, catalogue.row, met, scratch.tags, scratch.scores[:items])
+
+
+@numba.njit(cache=True)
+def _cold_rank(
+    catalogue: Catalogue, target: int, had: NDArray[np.int32], met: int, rule: Rule, scratch: Scratch
+) -> int:
+    """Rank of the entry `target` (>= 1) among all entries less those of the items `had`; met: as in `_score_items`."""
     scores, above = scratch.scores, 0
-    _score_entries(catalogue, np.arange(len(catalogue.genres), dtype=np.int32), scratch)
+    entries = np.arange(len(catalogue.genres), dtype=np.int32)
+    _score_entries(catalogue, entries, scratch)
+    if met:
+        add_tag_scores(catalogue.tags, entries, met, scratch.tags, scores[: len(entries)])
     own = scores[target]
     for entry in range(1, len(catalogue.genres)):
         above += scores[entry] >= own if rule.ties_against else scores[entry] > own
@@ -211,14 +247,17 @@ def _test_then_learn(
         target = events.item[i]
         start = histories.start[events.user[i]]
         had = histories.items[start : start + events.seen[i]]
-        _lifts(catalogue, had[max(len(had) - rule.trace_length, 0) :], base, rule, scratch)
+        trace = had[max(len(had) - rule.trace_length, 0) :]
+        _lifts(catalogue, trace, base, rule, scratch)
+        met = _tag_taste(catalogue, trace, events.time_ms[i], rule, scratch)
         if events.flags[i] & NEW_ITEM:
             ranks[i] = MISS
             if catalogue.entry[target] > 0:
-                cold[i] = _cold_rank(catalogue, catalogue.entry[target], had, rule, scratch)
+                cold[i] = _cold_rank(catalogue, catalogue.entry[target], had, met, rule, scratch)
         else:
-            _score_entries(catalogue, catalogue.entry[: events.items[i]], scratch)
+            _score_items(catalogue, events.items[i], met, scratch)
             ranks[i] = rank_among(scratch.scores, events.items[i], target, had, rule.ties_against)
+        clear_taste(met, scratch.tags)
         add_features(catalogue, catalogue.entry[target], 1.0, base)
 
 
@@ -234,22 +273,35 @@ class Content(Model):
         super().__init__(config, situation)
         self._base = np.zeros(FEATURES)
         self._scores = np.zeros(256)
+        # How far the tags are known is kept only to be moved along: at each event it follows from the event's time.
+        self._tags: Tags | None = None
+        self._of_tags: TagScratch
 
     @property
     def _rule(self) -> Rule:
         config = self.config
         weights = (float(config.genre_weight), float(config.year_weight), float(config.language_weight))
         ties_against = self.situation.ties_against
-        return Rule(config.trace_length, config.step_decay, float(config.prior), weights, ties_against)
+        return Rule(
+            trace_length=config.trace_length,
+            step_decay=float(config.step_decay),
+            prior=float(config.prior),
+            weights=weights,
+            tag_weight=float(config.tag_weight),
+            ties_against=ties_against,
+        )
 
     def _scratch(self, catalogue: Catalogue, items: int) -> Scratch:
         self._scores = grown(self._scores, max(items, len(catalogue.genres)))
+        if self._tags is not catalogue.tags:
+            self._tags, self._of_tags = catalogue.tags, tag_scratch(catalogue.tags)
         return Scratch(
             lift=np.zeros(FEATURES),
             of_set=np.zeros(len(catalogue.genre_sets)),
             of_year=np.zeros(1 + YEAR_SPAN),
             of_language=np.zeros(1 + LANGUAGES),
             scores=self._scores,
+            tags=self._of_tags,
         )
 
     def test_then_learn(self, events: Interactions, histories: Histories, out: Predictions) -> None:
@@ -265,8 +317,11 @@ class Content(Model):
         seen = int(histories.length[user]) if user >= 0 else 0
         end = (int(histories.start[user]) if user >= 0 else 0) + seen
         trace = histories.items[end - min(seen, self.config.trace_length) : end]
-        _lifts(histories.catalogue, trace, self._base, self._rule, scratch)
-        _score_entries(histories.catalogue, histories.catalogue.entry[: moment.items], scratch)
+        catalogue, rule = histories.catalogue, self._rule
+        _lifts(catalogue, trace, self._base, rule, scratch)
+        met = _tag_taste(catalogue, trace, moment.time_ms, rule, scratch)
+        _score_items(catalogue, moment.items, met, scratch)
+        clear_taste(met, scratch.tags)
         return scratch.scores[: moment.items].copy()
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -32,7 +32,7 @@ def test_ranks_and_scores_are_those_of_the_formula() -> None:
     trace = [(item, 0) for item in dict.fromkeys(event.item for event in STREAM if event.user == 3)]
     assert had
     scores = driver.model.scores(3, driver.histories, driver.moment())
-    of_formula = oracle.scores(trace, 0, 0)
+    of_formula = oracle.scores(trace, 0, driver.moment().time_ms)
     for item, score in enumerate(scores.tolist()):
         assert score == pytest.approx(of_formula.get(item, 0.0), rel=1e-9, abs=1e-12)
 
@@ -49,7 +49,7 @@ def test_a_cold_rank_is_among_the_whole_catalogue() -> None:
         had = {item for item, _ in trace}
         new = event.item not in known
         if new and event.item in FACTS:
-            scores = {item: oracle.score(trace, facts) for item, facts in FACTS.items()}
+            scores = {item: oracle.score(trace, facts, event.time_ms) for item, facts in FACTS.items()}
             own = scores[event.item]
             others = [score for item, score in scores.items() if item not in had and item != event.item]
             low = 1 + sum(score > own + 1e-9 for score in others)
