@@ -171,7 +171,8 @@ class CatalogueStore:
         self._reserve(n)
         for name in ("genres", "year", "language"):
             getattr(self._facts, name)[:n] = arrays[name]
-        self._tags.restore({name: arrays[f"tag_{name}"] for name in ("time_ms", "entry", "token")})
+        if "tag_time_ms" in arrays:  # not in a checkpoint from before there were tags
+            self._tags.restore({name: arrays[f"tag_{name}"] for name in ("time_ms", "entry", "token")})
         for entry, mask in enumerate(arrays["genres"].tolist()):
             self._facts.genre_set[entry] = self._sets.setdefault(mask, len(self._sets))
         self._genre_sets = np.array(list(self._sets), np.uint64)
