@@ -27,9 +27,11 @@ from online_models.timed_tags import Tags
 
 
 class TagScratch(NamedTuple):
-    """known: int64[1], how many tags are known at the moment looked at; of_entry: int32[entries] and of_token:
-    int32[tokens], how many of each. lift: float64[tokens], weight * log(p / b), zero for all tokens but those in met
-    (int32[tokens]), in order of their first place in the trace.
+    """How far the tags are known, and what a user's tags say.
+
+    known: int64[1], how many tags are known; of_entry: int32[entries] and of_token: int32[tokens], how many of each.
+    lift: float64[tokens], weight * log(p / b), zero for all tokens but those in met (int32[tokens]), in order of their
+    first place in the trace.
     """
 
     known: NDArray[np.int64]
@@ -54,7 +56,7 @@ def tag_scratch(tags: Tags) -> TagScratch:
 @numba.njit(cache=True)
 def move_to(tags: Tags, scratch: TagScratch, time_ms: int) -> int:
     """Know the tags before `time_ms`, and no others, wherever scratch stood; returns how many these are."""
-    known = scratch.known[0]
+    known = int(scratch.known[0])
     while known < len(tags.time_ms) and tags.time_ms[known] < time_ms:
         scratch.of_entry[tags.entry[known]] += 1
         scratch.of_token[tags.token[known]] += 1

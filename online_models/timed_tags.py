@@ -71,13 +71,11 @@ class TagStore:
     def view(self, entries: int) -> Tags:
         """The arrays that kernels read, for entries [0, entries): the same object until something changes."""
         if self._view is None or len(self._view.entry_start) != entries + 1:
-            hashes, token = np.unique(self._hash, return_inverse=True)
-            token = token.astype(np.int32)
+            hashes, numbers = np.unique(self._hash, return_inverse=True)
+            token = numbers.astype(np.int32)
             entry_start, of_entry = _grouped(self._entry, entries, token)
             token_start, of_token = _grouped(token, len(hashes), self._entry)
-            self._view = Tags(
-                self._time_ms, self._entry, token, entry_start, of_entry, token_start, of_token
-            )
+            self._view = Tags(self._time_ms, self._entry, token, entry_start, of_entry, token_start, of_token)
         return self._view
 
     @property

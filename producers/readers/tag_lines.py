@@ -35,7 +35,9 @@ def _dat_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         # From the right: colons may be a part of the tag.
         fields = [*head[:2], *head[-1].rsplit("::", 1)]
         if len(head) != 3 or len(fields) != 4:
-            raise DataFormatError(path, number, "line", line[:200], f"4 fields ({', '.join(_NAMES)}) with '::'")
+            raise DataFormatError(
+                path, number, "line", line[:200], f"4 fields ({', '.join(_NAMES)}) with '::'"
+            )
         yield number, fields
 
 

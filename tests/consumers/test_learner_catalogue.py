@@ -152,12 +152,21 @@ def test_a_restart_knows_what_was_known(log: SqliteLog, tmp_path: Path) -> None:
 def test_a_record_that_cannot_be_read_is_left_out(
     log: SqliteLog, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    nobody_knows_when = Record(b"alien", b'{"item":"alien","title":"Alien","tags":[[-1,"scary"]]}')
-    say(log, Record(b"alien", b"{not json"), nobody_knows_when, ITEMS[1], Record(b"gone", None), rated("a", "heat"))
+    nobody_knows_when = Record(b"scary", b'{"item":"scary","title":"Scary","tags":[[-1,"scary"]]}')
+    say(
+        log,
+        Record(b"alien", b"{not json"),
+        nobody_knows_when,
+        ITEMS[1],
+        Record(b"gone", None),
+        rated("a", "heat"),
+    )
     learner = start(log, tmp_path / "checkpoints")
     lane = catch_up(learner)
     assert known(lane, "heat") == ({"Crime"}, 1995)
-    assert [record.levelname for record in caplog.records if "left out" in record.getMessage()] == ["WARNING"] * 2
+    assert [record.levelname for record in caplog.records if "left out" in record.getMessage()] == [
+        "WARNING"
+    ] * 2
     learner.close()
 
 

@@ -19,7 +19,9 @@ from tests.oracles.rank_oracle import walk
 
 pytestmark = pytest.mark.oracle
 
-CONFIG = ContentConfig(trace_length=5, step_decay=0.5, prior=2.0, year_weight=0.5, language_weight=2.0, tag_weight=1.5)
+CONFIG = ContentConfig(
+    trace_length=5, step_decay=0.5, prior=2.0, year_weight=0.5, language_weight=2.0, tag_weight=1.5
+)
 STREAM = random_stream(51, 60 if numba.config.DISABLE_JIT else 300, users=15, items=40)
 
 
@@ -121,7 +123,9 @@ def test_a_tag_changes_nothing_before_its_time_comes(late: float) -> None:
     middle = sorted(event.time_ms for event in stream)[len(stream) // 2]
     drivers = [Driver(Content(CONFIG), "event_count") for _ in range(2)]
     others = [
-        fact._replace(tags=[tag for tag in fact.tags if tag[0] < middle] + [(middle, "dark"), (middle, "new")])
+        fact._replace(
+            tags=[tag for tag in fact.tags if tag[0] < middle] + [(middle, "dark"), (middle, "new")]
+        )
         for fact in FACTS.values()
     ]
     drivers[1].catalogue.add(others, drivers[1].items)
@@ -157,7 +161,8 @@ def test_an_item_without_metadata_is_neither_better_nor_worse() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("trace_length", 0), ("step_decay", 0.0), ("step_decay", 1.5), ("prior", 0.0), ("tag_weight", -1.0)]
+    ("name", "value"),
+    [("trace_length", 0), ("step_decay", 0.0), ("step_decay", 1.5), ("prior", 0.0), ("tag_weight", -1.0)],
 )
 def test_a_parameter_out_of_range_is_named(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} is {value}"):
