@@ -142,18 +142,6 @@ def test_metadata_of_ml_latest_small(tmp_path: Path) -> None:
     assert [(item.imdb_id, item.tags) for item in reader.items(folder)] == [(None, ()), (None, ())]
 
 
-def test_of_an_item_with_many_tags_the_first_are_read(tmp_path: Path) -> None:
-    rows = [f"7,3,tag {n},{1_000 + 37 * n % 101}\n" for n in range(101)]
-    folder = write_dataset(
-        tmp_path, "ml-latest-small", tags_csv="userId,movieId,tag,timestamp\n" + "".join(rows)
-    )
-    president, segou = DATASETS["ml-latest-small"].reader.items(folder)
-    assert president.tags == ()
-    # 37 n mod 101 takes each value from 0 to 100 once: the first 32 are those of 0 to 31.
-    assert [tag.event_time_ms for tag in segou.tags] == [1000 * (1_000 + n) for n in range(32)]
-    assert all(37 * int(tag.text.split()[1]) % 101 == at for at, tag in enumerate(segou.tags))
-
-
 def test_metadata_of_ml_10m_in_either_encoding(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path, "ml-10m")
     reader = DATASETS["ml-10m"].reader
@@ -324,15 +312,6 @@ def test_a_malformed_rating_names_file_line_field_value(
         ("ml-latest-small", "movies.csv", 2, '1,"Title" x,Drama', "line", "',' expected after '\"'", "valid CSV"),
         ("ml-latest-small", "links.csv", 1, "movieId,imdb,tmdb", "header", "movieId,imdb,tmdb", "movieId,imdbId,tmdbId"),
         ("ml-latest-small", "links.csv", 3, "3,1", "line", "3,1", "3 fields"),
-        ("ml-latest-small", "tags.csv", 1, "userId,movieId,tag", "header", "userId,movieId,tag", "userId,movieId,tag,timestamp"),
-        ("ml-latest-small", "tags.csv", 2, "1,1,funny", "line", "1,1,funny", "4 fields"),
-        ("ml-latest-small", "tags.csv", 2, "x,1,funny,7", "userId", "x", ID),
-        ("ml-latest-small", "tags.csv", 2, "1,tt1,funny,7", "movieId", "tt1", ID),
-        ("ml-latest-small", "tags.csv", 2, "1,1,funny,7.5", "timestamp", "7.5", "a whole number from 0 to"),
-        ("ml-latest-small", "tags.csv", 2, "1,1,funny,999999999999", "timestamp", "999999999999", "to 253402300799"),
-        ("ml-10m", "tags.dat", 2, "15::122::funny", "line", "15::122::funny", "4 fields"),
-        ("ml-10m", "tags.dat", 2, "15::122", "line", "15::122", "4 fields"),
-        ("ml-10m", "tags.dat", 2, "15::122::funny::now", "timestamp", "now", "a whole number from 0 to"),
         ("ml-10m", "movies.dat", 2, "185::Plain", "line", "185::Plain", "3 fields"),
         ("movietweetings", "movies.dat", 1, "tt1::Title::Drama", "item", "tt1", "an IMDb number"),
         ("the-movies-dataset", "links_small.csv", 2, "1,2,862.0", "tmdbId", "862.0", ID),
