@@ -93,7 +93,6 @@ class Scratch(NamedTuple):
 
     of_set: float64[sets], of a set of genres. of_year: float64[1 + YEAR_SPAN], of a year, counted from FIRST_YEAR - 1.
     of_language: float64[1 + LANGUAGES]. Place 0 is 0, for what is unknown. scores: float64[items or entries].
-    tags: how far they are known, and what the user's tags say; nothing between events.
     """
 
     lift: NDArray[np.float64]
@@ -101,7 +100,6 @@ class Scratch(NamedTuple):
     of_year: NDArray[np.float64]
     of_language: NDArray[np.float64]
     scores: NDArray[np.float64]
-    tags: TagScratch
 
 
 @numba.njit(cache=True)
@@ -190,34 +188,31 @@ def _score_entries(catalogue: Catalogue, entries: NDArray[np.int32], scratch: Sc
 
 @numba.njit(cache=True)
 def _tag_taste(
-    catalogue: Catalogue, trace: NDArray[np.int32], time_ms: int, rule: Rule, scratch: Scratch
+    catalogue: Catalogue, trace: NDArray[np.int32], time_ms: int, rule: Rule, of_tags: TagScratch
 ) -> int:
     """Read the tags of a user's last items `trace` as known at `time_ms`; returns how many there are."""
-    tags = catalogue.tags
-    if rule.tag_weight == 0.0 or len(tags.time_ms) == 0 or move_to(tags, scratch.tags, time_ms) == 0:
+    if move_to(catalogue.tags, of_tags, time_ms) == 0:
         return 0
     numbers = (rule.step_decay, rule.prior, rule.tag_weight)
-    return read_taste(tags, catalogue.entry, trace, numbers, scratch.tags)
-
-
-@numba.njit(cache=True)
-def _score_items(catalogue: Catalogue, items: int, met: int, scratch: Scratch) -> None:
-    """scratch.scores of items [0, items), from what `_lifts` and `_tag_taste` (which met `met` tags) filled."""
-    _score_entries(catalogue, catalogue.entry[:items], scratch)
-    if met:
-        add_tag_scores(catalogue.tags, catalogue.row, met, scratch.tags, scratch.scores[:items])
+    return read_taste(catalogue.tags, catalogue.entry, trace, numbers, of_tags)
 
 
 @numba.njit(cache=True)
 def _cold_rank(
-    catalogue: Catalogue, target: int, had: NDArray[np.int32], met: int, rule: Rule, scratch: Scratch
+    catalogue: Catalogue,
+    target: int,
+    had: NDArray[np.int32],
+    met: int,
+    rule: Rule,
+    scratch: Scratch,
+    of_tags: TagScratch,
 ) -> int:
-    """Rank of the entry `target` (>= 1) among all entries less those of the items `had`; met: as in `_score_items`."""
+    """Rank of the entry `target` (>= 1) among all entries less those of the items `had`; met: what `_tag_taste` said."""
     scores, above = scratch.scores, 0
     entries = np.arange(len(catalogue.genres), dtype=np.int32)
     _score_entries(catalogue, entries, scratch)
     if met:
-        add_tag_scores(catalogue.tags, entries, met, scratch.tags, scores[: len(entries)])
+        add_tag_scores(catalogue.tags, entries, met, of_tags, scores[: len(entries)])
     own = scores[target]
     for entry in range(1, len(catalogue.genres)):
         above += scores[entry] >= own if rule.ties_against else scores[entry] > own
@@ -235,11 +230,13 @@ def _test_then_learn(
     base: NDArray[np.float64],
     rule: Rule,
     scratch: Scratch,
+    of_tags: TagScratch,
     ranks: NDArray[np.int32],
     cold: NDArray[np.int32],
 ) -> None:
     """base: float64[FEATURES], sums of features over all events."""
     catalogue = histories.catalogue
+    tagged = rule.tag_weight > 0.0 and len(catalogue.tags.time_ms) > 0
     for i in range(len(events.user)):
         if events.flags[i] & REPEAT:
             ranks[i] = NOT_RANKED
@@ -249,15 +246,19 @@ def _test_then_learn(
         had = histories.items[start : start + events.seen[i]]
         trace = had[max(len(had) - rule.trace_length, 0) :]
         _lifts(catalogue, trace, base, rule, scratch)
-        met = _tag_taste(catalogue, trace, events.time_ms[i], rule, scratch)
+        met = _tag_taste(catalogue, trace, events.time_ms[i], rule, of_tags) if tagged else 0
         if events.flags[i] & NEW_ITEM:
             ranks[i] = MISS
             if catalogue.entry[target] > 0:
-                cold[i] = _cold_rank(catalogue, catalogue.entry[target], had, met, rule, scratch)
+                cold[i] = _cold_rank(catalogue, catalogue.entry[target], had, met, rule, scratch, of_tags)
         else:
-            _score_items(catalogue, events.items[i], met, scratch)
+            _score_entries(catalogue, catalogue.entry[: events.items[i]], scratch)
+            if met:
+                scores = scratch.scores[: events.items[i]]
+                add_tag_scores(catalogue.tags, catalogue.row, met, of_tags, scores)
             ranks[i] = rank_among(scratch.scores, events.items[i], target, had, rule.ties_against)
-        clear_taste(met, scratch.tags)
+        if met:
+            clear_taste(met, of_tags)
         add_features(catalogue, catalogue.entry[target], 1.0, base)
 
 
@@ -301,7 +302,6 @@ class Content(Model):
             of_year=np.zeros(1 + YEAR_SPAN),
             of_language=np.zeros(1 + LANGUAGES),
             scores=self._scores,
-            tags=self._of_tags,
         )
 
     def test_then_learn(self, events: Interactions, histories: Histories, out: Predictions) -> None:
@@ -309,7 +309,9 @@ class Content(Model):
         if not len(events.user):
             return
         scratch = self._scratch(histories.catalogue, int(events.item.max()) + 1)
-        _test_then_learn(events, histories, self._base, self._rule, scratch, out.ranks, out.cold)
+        _test_then_learn(
+            events, histories, self._base, self._rule, scratch, self._of_tags, out.ranks, out.cold
+        )
 
     def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
         """See `Model.scores`: log-likelihood ratio of what is known of the item."""
@@ -319,10 +321,13 @@ class Content(Model):
         trace = histories.items[end - min(seen, self.config.trace_length) : end]
         catalogue, rule = histories.catalogue, self._rule
         _lifts(catalogue, trace, self._base, rule, scratch)
-        met = _tag_taste(catalogue, trace, moment.time_ms, rule, scratch)
-        _score_items(catalogue, moment.items, met, scratch)
-        clear_taste(met, scratch.tags)
-        return scratch.scores[: moment.items].copy()
+        _score_entries(catalogue, catalogue.entry[: moment.items], scratch)
+        scores, of_tags = scratch.scores[: moment.items], self._of_tags
+        if rule.tag_weight > 0.0:
+            met = _tag_taste(catalogue, trace, moment.time_ms, rule, of_tags)
+            add_tag_scores(catalogue.tags, catalogue.row, met, of_tags, scores)
+            clear_taste(met, of_tags)
+        return scores.copy()
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """base: float64[FEATURES], sums of features over all events."""
