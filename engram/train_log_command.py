@@ -47,7 +47,7 @@ UntilEnd = Annotated[bool, typer.Option("--until-end", hidden=True)]
 @settings_command(
     *options.LOG,
     *("partitions", "merge", "seed", "registry", "rating_min", "rating_max"),
-    *("max_future_s", "max_message_bytes"),
+    *("max_future_s", "max_message_bytes", "log_format"),
 )
 def train(
     settings: Settings,
@@ -74,7 +74,8 @@ def train(
         retraining = build_retraining(settings, log, topics, model, triggers)
         stack.callback(retraining.close)
         if watch:
-            _watch(settings, retraining, StopRequest(with_parent=with_parent), until_end=until_end)
+            start_service("trainer", settings, for_people=with_parent)
+            _watch(retraining, StopRequest(with_parent=with_parent), until_end=until_end)
         else:
             logging.basicConfig(level=logging.INFO, format="%(message)s")
             _read_until(retraining.follower, until)
@@ -96,8 +97,7 @@ def build_retraining(
     return Retraining(log, topics, registry, follower, model, seed=settings.seed, triggers=triggers)
 
 
-def _watch(settings: Settings, retraining: Retraining, stop: StopRequest, *, until_end: bool) -> None:
-    start_service(settings)
+def _watch(retraining: Retraining, stop: StopRequest, *, until_end: bool) -> None:
     say(ready=True)
     while not stop and not (until_end and retraining.done):
         retraining.step(0.2)
