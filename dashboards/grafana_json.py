@@ -216,7 +216,11 @@ def _bargauge(panel: Panel) -> bargauge.Panel:
     )
 
 
-_KINDS: Final[Mapping[str, Callable[[Panel], _PanelBuilder]]] = {"timeseries": _timeseries, "stat": _stat, "bargauge": _bargauge}
+_KINDS: Final[Mapping[str, Callable[[Panel], _PanelBuilder]]] = {
+    "timeseries": _timeseries,
+    "stat": _stat,
+    "bargauge": _bargauge,
+}
 
 
 def committed() -> dict[str, Any]:

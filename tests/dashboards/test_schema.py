@@ -36,9 +36,7 @@ def compile_boards(project: Path, boards: dict[str, str]) -> str:
     options = ["--noEmit", "--strict", "--skipLibCheck", "--moduleResolution", "bundler"]
     command = ["npx", "tsc", *options, "--module", "esnext", "--target", "es2022"]
     files = [f"{name}.ts" for name in boards]
-    return subprocess.run(
-        [*command, *files], cwd=project, capture_output=True, text=True, check=False
-    ).stdout
+    return subprocess.run([*command, *files], cwd=project, capture_output=True, text=True, check=False).stdout
 
 
 @pytest.mark.full
