@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from consumers.evaluator import Evaluator
 from consumers.lane import Lane
 from eventlog.partitioner import partition_of
 from online_models.ids import ABSENT
@@ -327,3 +328,21 @@ def best_items(streams: Streams, k: int) -> Sequence[str]:
     scores = model.scores(-1, lane.rows.histories, moment)
     found = find_candidates(scores, NO_ROWS, lane.rows.histories.catalogue, Query(k=k, candidates=k))
     return [lane.rows.items.id_of(item) for item in found.items.tolist()[:k]]
+
+
+def prequential(evaluator: Evaluator | None) -> dict[str, Any]:
+    """The evaluator's figures of now, its curve of Recall@10 over the windows, and drifts. For the learner's thread."""
+    if evaluator is None or not evaluator.events:
+        return {"events": 0, "figures": {}}
+    curves = evaluator.curves()
+    spans = [span for span in next(iter(curves["models"].values()), {}) if span.startswith("window_")]
+    counted = sorted((span for span in spans if span.removeprefix("window_").isdecimal()), key=len)
+    return {
+        "events": evaluator.events,
+        "figures": evaluator.figures(),
+        "curve_events": curves["events"],
+        "curve": {
+            model: of[counted[0]]["recall@10"] for model, of in curves["models"].items() if counted
+        },
+        "drifts": [drift._asdict() for drift in evaluator.drifts()],
+    }
