@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from consumers.catalogue_reader import facts_of
 from consumers.lane import Lane
 from consumers.versions import versions
 from engram.lane_events import events_of
@@ -17,7 +18,6 @@ from engram.source import rating_scale
 from evaluation.list_measures import LENGTH, ListMeasures, Lists
 from evaluation.ranking import clip_ranks, count_ranks, empty_histogram, ranking_figures
 from eventlog.events import Kind
-from online_models.catalogue import ItemFacts
 from online_models.ids import ABSENT
 from online_models.interactions import Moment
 from online_models.recommend import (
@@ -109,7 +109,7 @@ def cost_of_diversity(
     """
     config = lane_config(msgspec.structs.replace(settings, top_every=0))
     lane = Lane(0, (0,), 1, config)
-    facts = [ItemFacts(item.item, item.genres, item.year, item.language) for item in stream.items()]
+    facts = [facts_of(item) for item in stream.items()]
     lane.rows.catalogue.add(facts, lane.rows.items)
     total = stream.total_events
     first_counted = total * 3 // 10

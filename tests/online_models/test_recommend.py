@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from online_models.catalogue import Catalogue
+from online_models.catalogue import Catalogue, CatalogueStore
 from online_models.interactions import Histories
 from online_models.popularity import Popularity
 from online_models.recommend import EVERYTHING, Order, Query, filters_of, recommend
@@ -28,14 +28,10 @@ YEARS = (0, 1960, 1970, 1990)  # powers of 2 apart, as exact as products with ei
 def made_catalogue(known: list[Known]) -> Catalogue:
     """Row i is item i."""
     n = len(known)
-    return Catalogue(
+    return CatalogueStore().view._replace(
         entry=np.arange(1, n + 1, dtype=np.int32),
         genres=np.array([0, *(sum(1 << genre for genre in of.genres) for of in known)], np.uint64),
         year=np.array([0, *(of.year for of in known)], np.int16),
-        language=np.zeros(n + 1, np.int16),
-        genre_set=np.zeros(n + 1, np.int32),
-        genre_sets=np.zeros(1, np.uint64),
-        row=np.arange(-1, n, dtype=np.int32),
     )
 
 
