@@ -32,7 +32,9 @@ Origin = Annotated[
 _LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-@settings_command(*options.LOG, *options.LEARNING, "merge", "partitions", "seed", "checkpoint_dir", "log_format")
+@settings_command(
+    *options.LOG, *options.LEARNING, "merge", "partitions", "seed", "checkpoint_dir", "log_format"
+)
 def serve(
     settings: Settings,
     port: Port = 8000,
@@ -75,7 +77,9 @@ def _uvicorn() -> Any:
         import fastapi  # noqa: F401
         import uvicorn
     except ModuleNotFoundError as error:
-        raise SettingsError(f'{error.name} is not installed; to have it: pip install "engram-stream[app]"') from None
+        raise SettingsError(
+            f'{error.name} is not installed; to have it: pip install "engram-stream[api]"'
+        ) from None
     return uvicorn
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -36,7 +36,7 @@ _COMPILED_IN_S: Final = 600.0
 class Access:
     """Who may ask: see `serving.access`. origins: of pages that browsers may call from; none by default."""
 
-    keys: Keys = Keys()
+    keys: Keys = field(default_factory=Keys)
     requests_a_second: float = 0.0
     burst: int = 100
     origins: tuple[str, ...] = ()
@@ -62,7 +62,11 @@ def serving_of(settings: Settings, access: Access | None = None) -> Iterator[Ser
     live = LiveLearner(lambda: _build(settings, topics, registry))
     started: list[Callable[[], None]] = []
     try:
-        for start, stop in ((live.start, live.stop), (writer.start, writer.stop), (titles.start, titles.stop)):
+        for start, stop in (
+            (live.start, live.stop),
+            (writer.start, writer.stop),
+            (titles.start, titles.stop),
+        ):
             start()
             started.append(stop)
         asyncio.run(_warm_up(live))

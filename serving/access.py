@@ -49,7 +49,9 @@ def read_keys(path: Path) -> Keys:
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"api-keys is {str(path)!r}, expected a file of SHA-256 hashes: {error}") from None
+        raise SettingsError(
+            f"api-keys is {str(path)!r}, expected a file of SHA-256 hashes: {error}"
+        ) from None
     hashes = []
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip().lower()

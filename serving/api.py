@@ -58,7 +58,7 @@ def build_app(serving: Serving) -> FastAPI:
         summary="Recommendations that learn from every event.",
         description="Send an event, and read a list that has learned it: give the position that the event was accepted at "
         "as `after`. Errors are problem details (RFC 9457).",
-        responses={code: {"model": bodies.ProblemOut} for code in (401, 413, 422, 429, 503)},  # type: ignore[misc]
+        responses={code: {"model": bodies.ProblemOut} for code in (401, 413, 422, 429, 503)},
     )
     answer_problems(app)
     if serving.origins:
@@ -98,12 +98,15 @@ async def _guarded(
     if not serving.keys.allow(key):
         headers = {"WWW-Authenticate": "Bearer"}
         return problem(
-            request, ProblemError(401, "expected a key, as X-API-Key or Authorization: Bearer", headers=headers)
+            request,
+            ProblemError(401, "expected a key, as X-API-Key or Authorization: Bearer", headers=headers),
         )
     caller = key or (request.client.host if request.client else "")
     if (wait_s := serving.limit.wait_s(caller)) > 0:
         retry = {"Retry-After": str(math.ceil(wait_s))}
-        return problem(request, ProblemError(429, f"expected the next request in {wait_s:.2f} s", headers=retry))
+        return problem(
+            request, ProblemError(429, f"expected the next request in {wait_s:.2f} s", headers=retry)
+        )
     length = request.headers.get("content-length", "")
     if request.method == "POST" and not length.isdigit():
         return problem(request, ProblemError(411, "expected a Content-Length"))
@@ -164,7 +167,9 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
             return await serving.live.reads.ask(question, serving.answer_timeout_s)
         except TimeoutError:
             raise ProblemError(
-                503, f"the learner did not answer in {serving.answer_timeout_s:g} s", headers={"Retry-After": "1"}
+                503,
+                f"the learner did not answer in {serving.answer_timeout_s:g} s",
+                headers={"Retry-After": "1"},
             ) from None
         except ValueError as error:
             raise ProblemError(422, str(error)) from None
@@ -177,7 +182,9 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
             return await serving.live.positions.wait(position, timeout_s or serving.after_timeout_s)
         except TimeoutError:
             at = ".".join(f"{p}-{offset}" for p, offset in sorted(serving.live.positions.at.items()))
-            raise ProblemError(504, f"position {after} is not learned yet; the learner stands before {at}") from None
+            raise ProblemError(
+                504, f"position {after} is not learned yet; the learner stands before {at}"
+            ) from None
 
     @app.get("/v1/users/{user}/recommendations", response_model=bodies.RecommendationsOut, tags=["users"])
     async def recommend(
@@ -231,7 +238,9 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
 
     @app.get("/v1/items", response_model=bodies.FoundOut, tags=["items"])
     async def find_items(
-        q: Annotated[str, Query(max_length=200, description="words of the title; none: what is popular now")] = "",
+        q: Annotated[
+            str, Query(max_length=200, description="words of the title; none: what is popular now")
+        ] = "",
         k: Annotated[int, Query(ge=1, le=200)] = 20,
     ) -> Any:
         """Find items by the beginnings of words of their titles."""
@@ -262,7 +271,13 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
             "taste": found.genres,
             "mental_image": found.image,
             "strongest_synapses": [
-                {"pre": a, "pre_title": shelf.title(a), "post": b, "post_title": shelf.title(b), "weight": weight}
+                {
+                    "pre": a,
+                    "pre_title": shelf.title(a),
+                    "post": b,
+                    "post_title": shelf.title(b),
+                    "weight": weight,
+                }
                 for a, b, weight in found.synapses
             ],
         }
@@ -337,7 +352,8 @@ def _add_operations(app: FastAPI, serving: Serving) -> None:
         silent_s = time.monotonic() - serving.live.beaten_at_s
         fine = serving.live.alive and silent_s < STALLED_AFTER_S
         return JSONResponse(
-            {"status": "ok" if fine else "stalled", "silent_seconds": round(silent_s, 3)}, 200 if fine else 503
+            {"status": "ok" if fine else "stalled", "silent_seconds": round(silent_s, 3)},
+            200 if fine else 503,
         )
 
     @app.get("/readyz", response_model=bodies.HealthOut, tags=["operations"])

@@ -25,7 +25,9 @@ class EventIn(BaseModel):
     event_time_ms: Annotated[
         int | None, Field(ge=0, le=2**53, description="UTC, milliseconds since 1970")
     ] = None
-    key: Annotated[str | None, Field(min_length=1, max_length=256, description="sent again, it counts once")] = None
+    key: Annotated[
+        str | None, Field(min_length=1, max_length=256, description="sent again, it counts once")
+    ] = None
 
 
 class EventsIn(BaseModel):

@@ -1,9 +1,9 @@
 """A typed client of the HTTP API.
 
-    with EngramClient("http://localhost:8000") as engram:
-        position = engram.rate("196", "242", 4.0)
-        for item in engram.recommend("196", after=position).items:
-            print(item.title, item.text)
+with EngramClient("http://localhost:8000") as engram:
+    position = engram.rate("196", "242", 4.0)
+    for item in engram.recommend("196", after=position).items:
+        print(item.title, item.text)
 """
 
 from __future__ import annotations
@@ -63,7 +63,10 @@ class EngramClient:
     def recommend(self, user: str, **parameters: Any) -> bodies.RecommendationsOut:
         """Read a user's list; parameters are the API's: k, model, genre, diversity, explain, after, ..."""
         return self._ask(
-            bodies.RecommendationsOut, "GET", f"/v1/users/{_quoted(user)}/recommendations", params=_given(parameters)
+            bodies.RecommendationsOut,
+            "GET",
+            f"/v1/users/{_quoted(user)}/recommendations",
+            params=_given(parameters),
         )
 
     def user(self, user: str, after: str | None = None) -> bodies.UserOut:
@@ -136,6 +139,5 @@ def _given(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def _quoted(part: str) -> str:
-
 
     return quote(part, safe="")

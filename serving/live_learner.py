@@ -18,6 +18,7 @@ CATCH_UP_BATCH: Final = 4096
 _CATCH_UP_AFTER: Final = 50  # steps
 _IDLE_S: Final = 0.002
 _EVALUATE_EVERY_S: Final = 0.25
+_BLOCKS: Final = 16  # of predictions, evaluated at a time
 _log = logging.getLogger(__name__)
 
 
@@ -90,7 +91,8 @@ class LiveLearner:
             self.positions.advance(learner.positions)
             self.beaten_at_s = time.monotonic()
             if self.evaluator is not None and self.beaten_at_s - evaluated_s > _EVALUATE_EVERY_S:
-                self.evaluator.step(0.0, 1)
-                evaluated_s = time.monotonic()
+                # As long as it is behind and nothing else is to do, again at once.
+                behind = self.evaluator.step(0.0, _BLOCKS)
+                evaluated_s = 0.0 if behind and not taken else time.monotonic()
             if not taken and not len(reads):
                 reads.arrived.wait(_IDLE_S)

@@ -32,7 +32,9 @@ def parse_position(text: str) -> Position:
     for part in text.split("."):
         partition, dash, offset = part.partition("-")
         if not dash or not _is_number(partition) or not _is_number(offset):
-            raise PositionError(f"position is {text[:80]!r}, expected one that an accepted event was given, as 0-12")
+            raise PositionError(
+                f"position is {text[:80]!r}, expected one that an accepted event was given, as 0-12"
+            )
         offsets[int(partition)] = int(offset)
     return Position(offsets)
 

@@ -35,7 +35,12 @@ class ProblemError(Exception):
     """To be answered as a problem."""
 
     def __init__(
-        self, status: int, detail: str, *, errors: list[str] | None = None, headers: dict[str, str] | None = None
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: list[str] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status, self.detail, self.errors, self.headers = status, detail, errors or [], headers or {}

@@ -163,7 +163,7 @@ def recommendations(user: str, asking: Asking) -> Callable[[Streams], Answered]:
 
 def _reasons(lane: Lane, model: Model, user: int, items: NDArray[np.int32]) -> dict[int, tuple[Because, ...]]:
     """Of each item, the strongest synapses to it from what the user had last. {} where the model has none."""
-    view, trace = _trace_synapses(lane, model, user)
+    view, _trace = _trace_synapses(lane, model, user)
     if view is None:
         return {}
     rows, histories = lane.rows, lane.rows.histories
@@ -249,7 +249,11 @@ def profile(user: str) -> Callable[[Streams], Profile]:
         start, length = int(histories.start[row]), int(histories.length[row])
         last = range(start + length - 1, start + max(length - _HISTORY, 0) - 1, -1)
         had = tuple(
-            Had(rows.items.id_of(int(histories.items[at])), int(histories.times_ms[at]), float(histories.ratings[at]))
+            Had(
+                rows.items.id_of(int(histories.items[at])),
+                int(histories.times_ms[at]),
+                float(histories.ratings[at]),
+            )
             for at in last
         )
         return Profile(
@@ -341,8 +345,6 @@ def prequential(evaluator: Evaluator | None) -> dict[str, Any]:
         "events": evaluator.events,
         "figures": evaluator.figures(),
         "curve_events": curves["events"],
-        "curve": {
-            model: of[counted[0]]["recall@10"] for model, of in curves["models"].items() if counted
-        },
+        "curve": {model: of[counted[0]]["recall@10"] for model, of in curves["models"].items() if counted},
         "drifts": [drift._asdict() for drift in evaluator.drifts()],
     }

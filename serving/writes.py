@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from eventlog.codec import WireEvent, encode_wire
+from eventlog.deadletter import Reason
 from eventlog.decode import Limits, check_event
 from eventlog.errors import EventError
 from eventlog.log import Log, LogWriter, Record
@@ -139,13 +140,15 @@ class EventWriter:
         with self._counting:
             self._waiting -= sum(len(request.records) for request in taken)
         for request in taken:
-            position = Position({p: offsets[p] for p in {p for p, _ in request.records}} if error is None else {})
+            position = Position(
+                {p: offsets[p] for p in {p for p, _ in request.records}} if error is None else {}
+            )
             request.loop.call_soon_threadsafe(_settle, request.written, position, error)
 
 
 def wire_error(error: EventError) -> str:
     """What is wrong with an event, in one line."""
-    return f"{error.reason.value}: {error.detail}"
+    return f"{Reason(error.reason).value}: {error.detail}"
 
 
 def _settle(written: asyncio.Future[Position], position: Position, error: Exception | None) -> None:

@@ -33,7 +33,8 @@ def rating(user: str, item: str, stars: float = 4.0, **more: Any) -> dict[str, A
 async def teach(http: httpx.AsyncClient, pairs: list[tuple[str, str]]) -> str:
     """Send ratings a minute apart; the position behind them."""
     events = [
-        rating(user, item, event_time_ms=1_000_000_000_000 + 60_000 * at) for at, (user, item) in enumerate(pairs)
+        rating(user, item, event_time_ms=1_000_000_000_000 + 60_000 * at)
+        for at, (user, item) in enumerate(pairs)
     ]
     answer = await http.post("/v1/events", json={"events": events})
     assert answer.status_code == 202, answer.text
@@ -43,7 +44,7 @@ async def teach(http: httpx.AsyncClient, pairs: list[tuple[str, str]]) -> str:
 async def items_of(http: httpx.AsyncClient, user: str, **parameters: Any) -> list[str]:
     answer = await http.get(f"/v1/users/{user}/recommendations", params=parameters)
     assert answer.status_code == 200, answer.text
-    return [one["item"] for one in bodies.RecommendationsOut.model_validate_json(answer.content).items]
+    return [one.item for one in bodies.RecommendationsOut.model_validate_json(answer.content).items]
 
 
 def test_what_was_accepted_is_learned_before_the_answer(session: Session) -> None:
@@ -110,9 +111,7 @@ def test_a_cold_user_gets_what_is_popular_and_is_told_so(session: Session) -> No
 def test_filters_and_what_was_seen(session: Session) -> None:
     async def conversation(http: httpx.AsyncClient) -> None:
         position = await teach(http, [*TASTES, ("zoe", "1")])
-        assert await items_of(http, "zoe", after=position, genre="Crime") == ["4", "3"] or set(
-            await items_of(http, "zoe", genre="Crime")
-        ) == {"3", "4"}
+        assert set(await items_of(http, "zoe", after=position, genre="Crime")) == {"3", "4"}
         assert set(await items_of(http, "zoe", year_from=1994, year_to=1995)) == {"4"}
         assert "1" in await items_of(http, "zoe", seen=True)
         assert "2" not in await items_of(http, "zoe", without="2")
@@ -349,9 +348,12 @@ class _Recomputed:
             values = [
                 encode_wire(
                     WireEvent(
-                        user=user, item=item, rating=4.0, event_time_ms=10**12 + 1_000 * (self._at + i),
+                        user=user,
+                        item=item,
+                        rating=4.0,
+                        event_time_ms=10**12 + 1_000 * (self._at + i),
                         key=f"k{self._at + i}",
-                    )  # fmt: skip
+                    )
                 )
                 for i, (user, item) in enumerate(self._pairs[self._at : learned])
             ]
