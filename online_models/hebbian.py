@@ -13,7 +13,8 @@ plasticity (STDP; Bi & Poo 1998): what fired before x predicts x, the reverse is
 
     w(y_k, x) += g_k        w(x, y_k) += reverse * g_k        a(x) += 1
 
-Everything halves each half-life on the lane's clock; a late event is added with the weight it has left.
+Everything halves each half-life on the lane's clock, and faster for a while after a drift (`ageing`); a late event is
+added with the weight it has left.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.activity_order import ActivityOrder, fill, insert, no_order, remove, with_room
+from online_models.ageing import AdaptiveDecayConfig, Ageing
+from online_models.drift import Drift
 from online_models.hebbian_scores import (
     Candidates,
     Neurons,
@@ -49,7 +52,7 @@ from online_models.interactions import (
     Moment,
     Predictions,
 )
-from online_models.model import DecayConfig, Model, ModelConfig, Situation
+from online_models.model import Model, ModelConfig, Situation
 from online_models.parameter_ranges import check_range
 from online_models.synapse_view import SynapseView
 from online_models.synapses import Synapses, SynapseStore, potentiate, rescale
@@ -58,8 +61,8 @@ _REBASE_AFTER = 48.0  # half-lives; float32 overflows at 128
 
 
 @dataclass(frozen=True)
-class HebbianConfig(DecayConfig):
-    """See the module for the formulas; gap_scale_s in seconds of event time.
+class HebbianConfig(AdaptiveDecayConfig):
+    """See the module for the formulas, and `AdaptiveDecayConfig`; gap_scale_s in seconds of event time.
 
     direct_neurons, row_synapses: see `synapses.SynapseStore`.
     """
@@ -167,6 +170,7 @@ class Hebbian(Model):
         self._neurons = _no_neurons()
         self._order = no_order(0)
         self._scratch = self._no_scratch(256)
+        self._ageing = Ageing(self.config, self.situation.clock)
         self._items = 0
 
     @property
@@ -187,6 +191,7 @@ class Hebbian(Model):
         """See `Model.test_then_learn`."""
         if not len(events.user):
             return
+        events = self._ageing.age(events)
         if not self._items:
             self._neurons.base[0] = events.now[0]
         # The layout changes between two events, wherever the block happens to be cut.
@@ -261,7 +266,7 @@ class Hebbian(Model):
         """See `Model.synapse_view`: neurons are items, activity is the decayed count of their events."""
         rows = np.arange(self._items, dtype=np.int32) if rows is None else rows
         pre, post, weight = self._store.pairs(rows)
-        left = np.exp2(-((now - int(self._neurons.base[0])) / self._rule.half_life))
+        left = np.exp2(-((self._ageing.at(now) - int(self._neurons.base[0])) / self._rule.half_life))
         activity = self._neurons.activity[: self._items] * left
         return SynapseView("item", rows, pre, post, weight.astype(np.float64) * left, activity)
 
@@ -272,18 +277,24 @@ class Hebbian(Model):
         self._store.keep(items)
         activity = self._neurons.activity[items]
         total = np.array([activity.sum()])
-        self.restore(
-            {**self._store.arrays(), "activity": activity, "total": total, "base": self._neurons.base}
-        )
+        self.restore({**self.arrays(), **self._store.arrays(), "activity": activity, "total": total})
+
+    def adapt(self, drift: Drift) -> None:
+        """See `Model.adapt` and `Ageing.adapt`."""
+        self._ageing.adapt(drift)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Synapses (see `SynapseStore.arrays`), activity float64[items], total float64[1], base int64[1]."""
+        """Synapses (see `SynapseStore.arrays`), activity float64[items], total float64[1], base int64[1].
+
+        ageing: see `Ageing`.
+        """
         neurons = self._neurons
         return {
             **self._store.arrays(),
             "activity": neurons.activity[: self._items],
             "total": neurons.total,
             "base": neurons.base,
+            "ageing": self._ageing.state,
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -296,6 +307,7 @@ class Hebbian(Model):
         self._neurons.activity[:items] = arrays["activity"]
         self._neurons.total[:] = arrays["total"]
         self._neurons.base[:] = arrays["base"]
+        self._ageing.state[:] = arrays["ageing"]
         for item in range(items):
             refresh(self._neurons, item, self._rule)
         if not self._store.is_direct:
