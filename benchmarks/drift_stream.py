@@ -8,7 +8,8 @@ A lane takes the events as columns, without a log. Flips are of two kinds in tur
 - resident memory, and its least-squares slope after the warm-up in MiB per million events (Linux only);
 - of each flip, after how many events which model's drift was noticed, and how recall@10 went: right after it as a share of
   that of the `BEFORE` events before, and after how many events at least 90 % of that was back (over the next `WINDOW`);
-- false alarms: drifts that do not lie within `IN_TIME` events after a flip, per million events.
+- false alarms: drifts that do not lie within `IN_TIME` events after a flip, per million events. One that does not, but
+  still within `BEFORE`, says again of a second model what was said in time of another: these are told apart.
 
 With --out, flips.json and drift.png are written there.
 """
@@ -150,9 +151,14 @@ class Course:
         return None
 
     def false_alarms(self) -> list[Drift]:
-        """Drifts that no flip explains."""
+        """Drifts that do not lie within `IN_TIME` events after a flip."""
         every = self.config.flip_every
         return [one for one in self.drifts if one.at < every or not 0 < one.at % every <= IN_TIME]
+
+    def late(self) -> list[Drift]:
+        """Those of the false alarms that lie within `BEFORE` events after a flip."""
+        every = self.config.flip_every
+        return [one for one in self.false_alarms() if one.at > every and one.at % every <= BEFORE]
 
 
 def batch_of(stream: SyntheticStream, first: int, size: int) -> EventBatch:
@@ -189,11 +195,14 @@ class Memory(NamedTuple):
         return slope(self.events[warm:], self.bytes[warm:])
 
 
-def learn(config: SyntheticConfig, lane: Lane, *, tell: bool = False) -> tuple[Course, Memory]:
-    """Let a lane learn the whole stream; tell: print a line a million events."""
+def learn(
+    config: SyntheticConfig, lane: Lane, *, until: int | None = None, tell: bool = False
+) -> tuple[Course, Memory]:
+    """Let a lane learn the stream, the first `until` events or all; tell: print a line a million events."""
+    end = config.events if until is None else until
     stream, course, memory = SyntheticStream(config), Course(config, list(lane.models)), Memory([], [])
-    for first in range(0, config.events, BATCH):
-        block = lane.test_then_learn(batch_of(stream, first, min(BATCH, config.events - first)))
+    for first in range(0, end, BATCH):
+        block = lane.test_then_learn(batch_of(stream, first, min(BATCH, end - first)))
         if block is not None:
             course.update(block)
         if (first + BATCH) % _SAMPLE_EVERY == 0:
@@ -229,7 +238,9 @@ def summary(course: Course, memory: Memory, warm_up: int) -> list[str]:
                 f"{len(back)}, after {_spread(there)} events"
             )
     per_million = len(wrong) / events * 1e6
-    lines.append(f"false alarms: {len(wrong)}, {per_million:.2f} a million events")
+    lines.append(
+        f"false alarms: {len(wrong)}, {per_million:.2f} a million events; {len(course.late())} of them after a flip, late"
+    )
     lines += [f"  {one.model} at {one.at:,}: {one.before:.3f} to {one.after:.3f}" for one in wrong]
     lines += [f"recall@10 of {name}: {course.recall(name, 0, events):.4f}" for name in course.hits]
     return lines
@@ -261,20 +272,35 @@ def draw(course: Course, path: Path, events: int, others: Mapping[str, Course] |
     for number in range(start // every + 1, end // every + 1):
         axes.axvline(number * every / 1e3, color="0.75", lw=1, zorder=0)
         kind = kinds[(number - 1) % len(kinds)]
-        axes.text(number * every / 1e3, 1.01, kind, transform=axes.get_xaxis_transform(), ha="center", fontsize=8)
+        axes.text(
+            number * every / 1e3, 1.01, kind, transform=axes.get_xaxis_transform(), ha="center", fontsize=8
+        )
     for drift in course.drifts:
         if start <= drift.at < end:
             axes.plot(
-                drift.at / 1e3, 0, "v" if drift.worse else "^", color=colours[drift.model], ms=7, clip_on=False, zorder=5
+                drift.at / 1e3,
+                0,
+                "v" if drift.worse else "^",
+                color=colours[drift.model],
+                ms=7,
+                clip_on=False,
+                zorder=5,
             )
-    axes.set(xlabel="thousand events", ylabel=f"recall@10, of {WINDOW:,} events", xlim=(start / 1e3, end / 1e3), ylim=0)
+    axes.set(
+        xlabel="thousand events",
+        ylabel=f"recall@10, of {WINDOW:,} events",
+        xlim=(start / 1e3, end / 1e3),
+        ylim=0,
+    )
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="upper right", ncols=2, fontsize=8)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
 
-def _curve(course: Course, model: str, start: int, end: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _curve(
+    course: Course, model: str, start: int, end: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     edges = np.arange(start, end - WINDOW + 1, WINDOW // 4)
     recall = np.array([course.recall(model, int(at), int(at) + WINDOW) for at in edges])
     return (edges + WINDOW) / 1e3, recall

@@ -110,7 +110,9 @@ class DecayedPopularity(Model):
 
     def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
         """See `Model.scores`: the decayed count at `moment`, whoever asks."""
-        elapsed = (self._ageing.at(moment.now) - int(self._base[0])) / self.config.half_life_ticks(self.situation.clock)
+        elapsed = (self._ageing.at(moment.now) - int(self._base[0])) / self.config.half_life_ticks(
+            self.situation.clock
+        )
         faded: NDArray[np.float64] = self._weight[: moment.items] * 2.0**-elapsed
         return faded
 

@@ -139,7 +139,10 @@ class SyntheticStream:
         rating = np.where(taste == liked, 4 + (opinion < 0.6), 1 + (4 * opinion).astype(np.int64))
         time_ms = _EPOCH_MS + (number / config.events_per_s * 1000.0).astype(np.int64)
         return RatingColumns(
-            _ids(b"u", user, self._user_ids), _ids(b"i", item, config.items), rating.astype(np.float64), time_ms
+            _ids(b"u", user, self._user_ids),
+            _ids(b"i", item, config.items),
+            rating.astype(np.float64),
+            time_ms,
         )
 
     def _flips_until(self, flips: NDArray[np.int64], kind: str) -> NDArray[np.int64]:
@@ -156,7 +159,9 @@ class SyntheticStream:
         for deal in np.unique(deals).tolist():
             if deal:
                 moved = (deals == deal) & (item < early)
-                found[moved] = np.random.default_rng([self.config.seed, 2, deal]).permutation(early)[item[moved]]
+                found[moved] = np.random.default_rng([self.config.seed, 2, deal]).permutation(early)[
+                    item[moved]
+                ]
         return found
 
     def _arrived(self, number: NDArray[np.int64]) -> NDArray[np.float64]:

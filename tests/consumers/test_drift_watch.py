@@ -46,7 +46,9 @@ RUN = RunInfo(
 def changing_stream() -> EventBatch:
     """Each event is of a new user: of ten items, rated 3, until `CHANGE`; of 300 others, rated 1 or 5, from then on."""
     rng = np.random.default_rng(8)
-    item = np.where(np.arange(EVENTS) < CHANGE, rng.integers(10, size=EVENTS), 10 + rng.integers(300, size=EVENTS))
+    item = np.where(
+        np.arange(EVENTS) < CHANGE, rng.integers(10, size=EVENTS), 10 + rng.integers(300, size=EVENTS)
+    )
     rows = [(f"u{at}", f"i{number}", at, at) for at, number in enumerate(item.tolist())]
     ratings = np.where(np.arange(EVENTS) < CHANGE, 3.0, rng.choice([1.0, 5.0], EVENTS))
     return columns(rows, ratings=ratings)

@@ -37,9 +37,7 @@ def test_which_models_adapt() -> None:
 def walked(driver: Driver, ageing: AgeingOracle) -> Iterator[tuple[Event, float, float]]:
     """Feed the stream with its drifts to both; yields each event with its own tau and that of its processing."""
     before = 0
-    for number, (event, (tick, now)) in enumerate(
-        zip(STREAM, moments(STREAM, driver.clock), strict=True)
-    ):
+    for number, (event, (tick, now)) in enumerate(zip(STREAM, moments(STREAM, driver.clock), strict=True)):
         for at, drift in DRIFTS:
             if at == number:
                 driver.model.adapt(drift)
@@ -163,7 +161,9 @@ def test_a_pace_of_one_is_the_clock_itself() -> None:
 
 def test_the_clock_by_hand() -> None:
     """Half-life 10, five times as fast for 2 half-lives: 4 ticks that count 5. From tick 100 on, and again from 102."""
-    ageing = Ageing(AdaptiveDecayConfig(half_life_events=10, drift_pace=5, drift_half_lives=2.0), "event_count")
+    ageing = Ageing(
+        AdaptiveDecayConfig(half_life_events=10, drift_pace=5, drift_half_lives=2.0), "event_count"
+    )
     ageing.state[0] = 100
     ageing.adapt(WORSE)
     assert [ageing.at(now) for now in (100, 101, 104, 105, 200)] == [100, 105, 120, 121, 216]
@@ -172,7 +172,10 @@ def test_the_clock_by_hand() -> None:
     assert [ageing.at(now) for now in (102, 103, 106, 107)] == [110, 115, 130, 131]
 
 
-@pytest.mark.parametrize(("field", "value"), [("drift_pace", 0), ("drift_half_lives", -1.0), ("drift_least", 1.5), ("drift_half_lives", np.nan)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("drift_pace", 0), ("drift_half_lives", -1.0), ("drift_least", 1.5), ("drift_half_lives", np.nan)],
+)
 def test_a_parameter_out_of_range_is_named(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{field} is"):
         AdaptiveDecayConfig(**{field: value})
