@@ -145,14 +145,14 @@ class DriftWatch:
         return change
 
     def _levels(self, row: int, since: int) -> tuple[float, float]:
-        """Means of the blocks before and after the clearest cut among the newest `since`, two of them at least.
+        """Means of the blocks before and after the clearest cut among the newest `since`.
 
         A detector says that there is a change; where it began, it knows by its buckets only.
         """
-        since = min(max(since, 2), _KEPT // 2)
+        since = min(since, _KEPT // 2)
         means = self._means[row, -since - 2 * _BASE_HALF_LIFE :]
         means = means[~np.isnan(means)]
-        cuts = np.arange(max(len(means) - since, 1), len(means) - 1)
+        cuts = np.arange(max(len(means) - since, 1), len(means))
         total = np.cumsum(means)
         before, after = total[cuts - 1] / cuts, (total[-1] - total[cuts - 1]) / (len(means) - cuts)
         best = int(np.argmax(cuts * (len(means) - cuts) * (after - before) ** 2))
