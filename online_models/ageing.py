@@ -67,7 +67,8 @@ class Ageing:
 
     def _aged(self, now: NDArray[np.int64]) -> NDArray[np.int64]:
         run = np.clip(now - self.state[_START], 0, self._ticks)
-        return now + self.state[_GAINED] + (self._pace - 1) * run
+        aged: NDArray[np.int64] = now + self.state[_GAINED] + (self._pace - 1) * run
+        return aged
 
     def adapt(self, drift: Drift) -> None:
         """Fade faster from here on, if the model became worse by enough."""
