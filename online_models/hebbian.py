@@ -4,11 +4,12 @@ At an event of user u with item x at time t, the trace is u's last L items y_1 (
 
     g_k = step_decay^(k-1) * (1 + gap_k / gap_scale_s)^(-gap_exponent),     gap_k = t - time of y_k
 
-Test. With activity a(.) (decayed count of a neuron's events) and A the sum of all activities,
+Test. With activity a(.) (decayed count of a neuron's events), A the sum of all activities, and r = synapse_power,
 
-    score(c) = sum_k g_k w(y_k, c) / (a(y_k)^p a(c)^q A^(1-p-q)) + popularity_weight * a(c) / A
+    score(c) = sum_k g_k w(y_k, c)^r / (a(y_k)^p a(c)^q A^(r-p-q)) + popularity_weight * (a(c) / A)^r
 
-which has no unit: it does not change when all memory fades alike. Learn, asymmetric as in spike-timing-dependent
+which has no unit: it does not change when all memory fades alike. r = 1/2 is the square root that evens out the noise of
+counts (Bartlett 1936): several synapses that agree count for more than a single strong one. Learn, asymmetric as in spike-timing-dependent
 plasticity (STDP; Bi & Poo 1998): what fired before x predicts x, the reverse is weaker:
 
     w(y_k, x) += g_k        w(x, y_k) += reverse * g_k        a(x) += 1
@@ -64,18 +65,19 @@ _REBASE_AFTER = 48.0  # half-lives; float32 overflows at 128
 class HebbianConfig(AdaptiveDecayConfig):
     """See the module for the formulas, and `AdaptiveDecayConfig`; gap_scale_s in seconds of event time.
 
-    direct_neurons, row_synapses: see `synapses.SynapseStore`.
+    synapse_power: 0.5 or 1. direct_neurons, row_synapses: see `synapses.SynapseStore`.
     """
 
-    trace_length: int = 20
+    trace_length: int = 16
     step_decay: float = 0.88
-    gap_scale_s: float = 120.0
+    gap_scale_s: float = 60.0
     gap_exponent: float = 0.5
     reverse: float = 0.6
-    source_power: float = 0.5
-    target_power: float = 0.3
-    popularity_weight: float = 0.5
-    half_life_events: float = 30_000.0
+    synapse_power: float = 0.5
+    source_power: float = 0.25
+    target_power: float = 0.25
+    popularity_weight: float = 1.5
+    half_life_events: float = 500_000.0
     half_life_s: float = 365 * 86_400.0
     direct_neurons: int = 4_096
     row_synapses: int = 256
@@ -90,6 +92,8 @@ class HebbianConfig(AdaptiveDecayConfig):
         check_range(
             self, "gap_exponent", "reverse", "source_power", "target_power", "popularity_weight", least=0
         )
+        if self.synapse_power not in (0.5, 1.0):
+            raise ValueError(f"synapse_power is {self.synapse_power!r}, expected 0.5 or 1")
 
 
 @numba.njit(cache=True)
@@ -181,6 +185,7 @@ class Hebbian(Model):
             gap_scale_ms=config.gap_scale_s * 1000.0,
             gap_exponent=config.gap_exponent,
             reverse=config.reverse,
+            synapse_power=config.synapse_power,
             source_power=config.source_power,
             target_power=config.target_power,
             popularity_weight=config.popularity_weight,

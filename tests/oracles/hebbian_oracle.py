@@ -2,7 +2,7 @@
 
 Trace y_1 (newest) ... y_L with gains g_k = step_decay^(k-1) * (1 + gap_k / gap_scale)^(-gap_exponent).
 
-    score(c) = sum_k g_k w(y_k, c) / (a(y_k)^p a(c)^q A^(1-p-q)) + popularity_weight * a(c) / A
+    score(c) = sum_k g_k w(y_k, c)^r / (a(y_k)^p a(c)^q A^(r-p-q)) + popularity_weight * (a(c) / A)^r
     w(y_k, x) += g_k        w(x, y_k) += reverse * g_k        a(x) += 1
 """
 
@@ -54,16 +54,16 @@ class HebbianOracle:
 
     def scores(self, trace: Sequence[tuple[int, int]], now: float, time_ms: int) -> dict[int, float]:
         """Score every item by the formula above."""
-        p, q = self.p["source_power"], self.p["target_power"]
+        p, q, r = self.p["source_power"], self.p["target_power"], self.p["synapse_power"]
         a = {item: self.at(value, now) for item, value in self.activity.items()}
         total = sum(a.values())
         excited: dict[int, float] = {}  # what does not depend on c is divided by once: exact sums stay exact
         for pre, gain in self.gains(trace, time_ms):
             for post, weight in self.rows.get(pre, []):
-                excited[post] = excited.get(post, 0.0) + gain * self.at(weight, now) / a[pre] ** p
+                excited[post] = excited.get(post, 0.0) + gain * self.at(weight, now) ** r / a[pre] ** p
         return {
-            item: excited.get(item, 0.0) / (own**q * total ** (1 - p - q))
-            + self.p["popularity_weight"] * own / total
+            item: excited.get(item, 0.0) / (own**q * total ** (r - p - q))
+            + self.p["popularity_weight"] * (own / total) ** r
             for item, own in a.items()
         }
 
