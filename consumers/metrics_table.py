@@ -144,7 +144,7 @@ METRICS: Final = (
     ),
     Metric(
         _LEARNER, "engram_drift_detected_total", _COUNTER, "drifts", ("model", "detector"),
-        "Changes that a drift detector noticed in what it watches of a model.",
+        "Changes that a drift detector noticed in how well a model does.",
         "Alert on drift; when to train anew.",
     ),
     Metric(
