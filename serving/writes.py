@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from eventlog.codec import WireEvent, encode_wire
-from eventlog.deadletter import Reason
 from eventlog.decode import Limits, check_event
 from eventlog.errors import EventError
 from eventlog.log import Log, LogWriter, Record
@@ -148,7 +147,7 @@ class EventWriter:
 
 def wire_error(error: EventError) -> str:
     """What is wrong with an event, in one line."""
-    return f"{Reason(error.reason).value}: {error.detail}"
+    return f"{error.reason}: {error.detail}"
 
 
 def _settle(written: asyncio.Future[Position], position: Position, error: Exception | None) -> None:
