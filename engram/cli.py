@@ -22,6 +22,7 @@ from engram.produce_command import produce
 from engram.recommend_command import recommend_command
 from engram.replay_command import replay
 from engram.report_command import report
+from engram.serve_command import serve
 from engram.services import evaluate, learn
 from engram.train_log_command import train
 from eventlog.errors import EngramError, SettingsError
@@ -63,6 +64,7 @@ app.command("compare-cell", hidden=True)(compare_cell)
 app.command()(produce)
 app.command()(learn)
 app.command()(train)
+app.command()(serve)
 app.add_typer(evaluate_cli, name="evaluate")
 app.command()(ingest)
 app.command()(offsets)

@@ -124,6 +124,7 @@ def lane_config_of(meta: Mapping[str, Any], name: str) -> LaneConfig:
         max_users=said["max_users"],
         max_items=said["max_items"],
         top_every=0,
+        drift=said["drift"],
     )
 
 
