@@ -20,6 +20,7 @@ from engram.produce_command import produce
 from engram.replay_command import replay
 from engram.report_command import report
 from engram.services import evaluate, learn
+from engram.train_command import train
 from eventlog.errors import EngramError, SettingsError
 
 # A command with commands below it: `engram evaluate --run DIR` and `engram evaluate leave-one-out`.
@@ -62,6 +63,7 @@ app.command()(ingest)
 app.command()(offsets)
 app.command()(report)
 app.command()(graph)
+app.command()(train)
 app.add_typer(data_cli.app, name="data")
 app.add_typer(kafka_cli.app, name="kafka")
 app.add_typer(checkpoint_cli.app, name="checkpoint")

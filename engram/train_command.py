@@ -1,0 +1,147 @@
+"""`engram train`: batch models (extra `batch`), fitted and tested by a protocol."""
+
+from __future__ import annotations
+
+import enum
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from batch_models.names import BATCH_MODELS
+from engram.options import settings_command
+from engram.settings import Settings
+from engram.train_leave_one_out import (
+    COLUMNS,
+    RESULT_FILE,
+    TABLE_FILE,
+    table_rows,
+    train_leave_one_out,
+    write_result,
+)
+from eventlog.errors import DataMissingError, SettingsError
+from producers.leave_one_out import find_leave_one_out, read_leave_one_out
+
+if TYPE_CHECKING:
+    from batch_models.trainer import Epoch
+
+_WIDTH: Final = 130
+_HELP: Final = "; ".join(f"{name}: {what}" for name, what in BATCH_MODELS.items())
+
+
+class By(enum.StrEnum):
+    """How a model is fitted and tested."""
+
+    LEAVE_ONE_OUT = "leave-one-out"
+
+
+Models = Annotated[list[str], typer.Argument(help=f"Models. {_HELP}.", show_default=False)]
+Param = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--param", metavar="MODEL.NAME=VALUE", help="A model's setting, such as neumf.gmf.rate=0.01."
+    ),
+]
+Seeds = Annotated[int, typer.Option(min=1, max=100, help="Runs of each model, with seeds SEED, SEED+1, ...")]
+Device = Annotated[str, typer.Option(help="Where torch computes: auto, cpu, cuda, cuda:1, mps.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Torch's threads.", show_default="the processors of this process")
+]
+Out = Annotated[Path, typer.Option(help=f"Folder to write {RESULT_FILE} and {TABLE_FILE} into.")]
+
+
+@settings_command("data_dir", "seed")
+def train(
+    settings: Settings,
+    models: Models,
+    by: Annotated[
+        By, typer.Option("--protocol", help="How models are fitted and tested.")
+    ] = By.LEAVE_ONE_OUT,
+    param: Param = None,
+    seeds: Seeds = 1,
+    device: Device = "auto",
+    threads: Threads = None,
+    out: Out = Path("runs/train"),
+) -> None:
+    """Train batch models: choose epochs on each user's second to last item, refit on all of training, test once.
+
+    The data folder holds ncf-ml-1m (He et al. 2017, MovieLens 1M). Needs the extra `batch` (torch).
+    """
+    _check(models)
+    data_dir = Path(settings.data_dir) if settings.data_dir else None
+    folder = find_leave_one_out(data_dir)
+    if out.exists() and not out.is_dir():
+        raise SettingsError(f"out is {str(out)!r}, expected a folder")
+    console = Console(soft_wrap=True)
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH)
+    console.print(f"REAL DATA: {folder}", markup=False, highlight=False, style="bold")
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+        task = shown.add_task("reading", total=None)
+
+        def told(model: str, phase: str, stage: str, epoch: Epoch) -> None:
+            figure = "" if epoch.validation is None else f", NDCG@10 {epoch.validation:.4f}"
+            shown.update(
+                task,
+                description=f"{model}: {phase} {stage}, epoch {epoch.number}, {epoch.seconds:.1f} s{figure}",
+            )
+
+        result = train_leave_one_out(
+            models,
+            param or (),
+            read_leave_one_out(folder),
+            range(settings.seed, settings.seed + seeds),
+            device,
+            threads,
+            told,
+            # What is done is not lost with what fails.
+            lambda so_far: write_result(out, so_far),
+        )
+    console.print(_table(result))
+    for line in _explained(result):
+        console.print(line, markup=False, highlight=False)
+    console.print(f"result {out / RESULT_FILE}, table {out / TABLE_FILE}", markup=False, highlight=False)
+
+
+def _check(models: list[str]) -> None:
+    for name in models:
+        if name not in BATCH_MODELS:
+            raise SettingsError(f"model is {name!r}, expected one of {', '.join(BATCH_MODELS)}")
+    if len(set(models)) < len(models):
+        raise SettingsError(f"models are {', '.join(models)}, expected each once")
+    if importlib.util.find_spec("torch") is None:
+        raise DataMissingError("training needs torch: pip install 'engram-stream[batch]'")
+
+
+def _table(result: dict[str, Any]) -> Table:
+    title = f"Leave one out: {result['users']:,} users, {result['train_events']:,} training events, {result['device']}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(COLUMNS):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    for row in table_rows(result):
+        table.add_row(*row)
+    return table
+
+
+def _explained(result: dict[str, Any]) -> list[str]:
+    seeds = result["seeds"]
+    several = (
+        f"Means of {len(seeds)} seeds, with the half-width of the 95 % interval (Student's t). "
+        if len(seeds) > 1
+        else f"One seed, {seeds[0]}. "
+    )
+    return [
+        "Epochs are chosen by NDCG@10 on each user's last item of training, against 99 negatives drawn with the seed; the "
+        "model is then fitted anew to all of training and tested once.",
+        f"The test item against the authors' 99 negatives ({result['negatives_equal_to_target']} of "
+        f"{result['negatives']:,} are the item itself, and count once) and against all {result['items']:,} items that "
+        "the user has not had; equal scores count against the model.",
+        f"{several}Digest of the data {result['data_digest'][:16]}, engram {result['versions']['engram-stream']}, "
+        f"{result['threads']} threads.",
+    ]
