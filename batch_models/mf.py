@@ -18,7 +18,7 @@ from batch_models.pair_model import FactorModel, embedding
 class MFConfig:
     """factors: length of the vectors, at least 1. std: of the normal numbers that vectors begin with."""
 
-    factors: int = 192
+    factors: int = 64
     std: float = 0.1
 
 

@@ -18,10 +18,10 @@ from batch_models.pair_model import EMBEDDING_STD, PairModel, dense, embedding
 
 @dataclass(frozen=True)
 class MLPConfig:
-    """layers: widths from the concatenated vectors (even) to the last hidden layer, two or more. dropout: in [0, 1). std: of the normal numbers
-    that vectors begin with.
+    """layers: widths from the concatenated vectors (even) to the last hidden layer, two or more.
 
     (64, 32, 16, 8) is the paper's tower for 8 predictive factors; (128, 64, 32, 16, 8) halves from 64-dim vectors.
+    dropout: in [0, 1). std: of the normal numbers that vectors begin with.
     """
 
     layers: tuple[int, ...] = (64, 32, 16, 8)

@@ -60,7 +60,7 @@ def _changed(settings: Any, parts: list[str], value: str, change: str) -> Any:
         return dataclasses.replace(settings, **{name: _changed(now, rest, value, change)})
     if rest:
         raise SettingsError(f"param is {change!r}: {name!r} has no parts")
-    kind = tuple[int, ...] if isinstance(now, tuple) else type(now)
+    kind: Any = tuple[int, ...] if isinstance(now, tuple) else int | None if now is None else type(now)
     text: Any = value.split(",") if isinstance(now, tuple) else value
     try:
         new = float(value) if kind is float else msgspec.convert(text, kind, strict=False)

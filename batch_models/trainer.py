@@ -30,7 +30,8 @@ class TrainingConfig:
 
     epochs: at most. patience: epochs without a better validation figure before the fit ends, 0 for never. validate_every:
     epochs. batch_size: rows of the objective (positives, or users). rate: of Adam. weight_decay: decoupled from the
-    gradient (AdamW), of tables of vectors only. seed: of everything random.
+    gradient (AdamW), of tables of vectors only. final_rate: share of the rate that it falls to, linearly, over `epochs`.
+    stop_after: ends the fit after so many epochs, with the rates of one of `epochs`. seed: of everything random.
     """
 
     epochs: int = 20
@@ -39,6 +40,8 @@ class TrainingConfig:
     batch_size: int = 4096
     rate: float = 0.002
     weight_decay: float = 0.0
+    final_rate: float = 1.0
+    stop_after: int | None = None
     seed: int = 0
 
 
@@ -80,8 +83,9 @@ class Progress:
 class Trainer:
     """Fits a model by Adam, in place.
 
-    validate: figure of the model, the larger the better; the model ends with the parameters of the best epoch. None:
-    all epochs are done, and the last one's parameters stay. told: called after each epoch.
+    validate: figure of the model, the larger the better; the model ends with the parameters of the best epoch, which may
+    be epoch 0, what it began with. None: all epochs are done, and the last one's parameters stay. told: called after each
+    epoch.
     """
 
     def __init__(
@@ -110,12 +114,13 @@ class Trainer:
     def fit(self) -> Progress:
         """Do the epochs that are left; return what came of all."""
         progress, config = self.progress, self.config
-        while len(progress.epochs) < config.epochs and not self._has_stopped():
+        if not progress.epochs and self._validate is not None:
+            self._note(0, self._validated())
+        most = config.epochs if config.stop_after is None else config.stop_after
+        while len(progress.epochs) < most and not self._has_stopped():
             epoch = self._epoch(len(progress.epochs) + 1)
             progress.epochs.append(epoch)
-            if epoch.validation is not None and epoch.validation > progress.best_validation:
-                progress.best_epoch, progress.best_validation = epoch.number, epoch.validation
-                progress.best = {name: value.clone() for name, value in self.model.state_dict().items()}
+            self._note(epoch.number, epoch.validation)
             self._told(epoch)
         if progress.best:
             self.model.load_state_dict(progress.best)
@@ -159,11 +164,17 @@ class Trainer:
             said["batch_size"],
         )
 
+    def _note(self, epoch: int, validation: float | None) -> None:
+        progress = self.progress
+        if validation is not None and validation > progress.best_validation:
+            progress.best_epoch, progress.best_validation = epoch, validation
+            progress.best = {name: value.clone() for name, value in self.model.state_dict().items()}
+
     def _has_stopped(self) -> bool:
         progress, config = self.progress, self.config
         return bool(
             config.patience
-            and progress.best_epoch
+            and progress.best
             and len(progress.epochs) - progress.best_epoch >= config.patience * config.validate_every
         )
 
@@ -179,6 +190,7 @@ class Trainer:
         place = 0
         while place < len(order):
             rows = order[place : place + self.progress.batch_size]  # [b]
+            self._set_rate(number - 1 + place / len(order))
             try:
                 total += self._step(rows, generator) * len(rows)
             except torch.OutOfMemoryError:
@@ -191,6 +203,11 @@ class Trainer:
         seconds = time.perf_counter() - started
         due = number % self.config.validate_every == 0
         return Epoch(number, loss, seconds, self._validated() if due else None)
+
+    def _set_rate(self, epochs: float) -> None:
+        done = epochs / self.config.epochs
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.rate * (1.0 - (1.0 - self.config.final_rate) * done)
 
     def _step(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
@@ -213,5 +230,5 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def refit_config(config: TrainingConfig, epochs: int) -> TrainingConfig:
-    """The same, for exactly so many epochs."""
-    return replace(config, epochs=epochs, patience=0)
+    """The same, ended after exactly so many epochs."""
+    return replace(config, stop_after=epochs, patience=0)

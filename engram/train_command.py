@@ -87,10 +87,11 @@ def train(
 
         def told(model: str, phase: str, stage: str, epoch: Epoch) -> None:
             figure = "" if epoch.validation is None else f", NDCG@10 {epoch.validation:.4f}"
-            shown.update(
-                task,
-                description=f"{model}: {phase} {stage}, epoch {epoch.number}, {epoch.seconds:.1f} s{figure}",
-            )
+            said = f"{model}: {phase} {stage}, epoch {epoch.number}, {epoch.seconds:.1f} s{figure}"
+            if console.is_terminal:
+                shown.update(task, description=said)
+            else:
+                console.print(said, markup=False, highlight=False)
 
         result = train_leave_one_out(
             models,

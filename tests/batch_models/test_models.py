@@ -27,13 +27,6 @@ MAKE: dict[str, Callable[[int], PairModel]] = {
     "neumf": lambda seed: NeuMF(USERS, ITEMS, NeuMFConfig(6, LAYERS), seed),
     "mf": lambda seed: MF(USERS, ITEMS, MFConfig(6), seed),
 }
-# By hand, in numpy, from the formulas in the papers.
-FORMULA = {
-    "gmf": lambda p, u, i: _gmf(p, u, i),
-    "mlp": lambda p, u, i: _mlp(p, u, i),
-    "neumf": lambda p, u, i: _gmf(_under("gmf.", p), u, i) + _mlp(_under("mlp.", p), u, i),
-    "mf": lambda p, u, i: p["bias"] + p["user_bias"][u] + p["item_bias"][i] + p["user"][u] @ p["item"][i],
-}
 
 
 def _under(prefix, parameters):
@@ -49,6 +42,15 @@ def _mlp(p, user, item):
     for layer in range(len(LAYERS) - 1):
         hidden = np.maximum(p[f"tower.layers.{layer}.weight"] @ hidden + p[f"tower.layers.{layer}.bias"], 0)
     return p["output.weight"][0] @ hidden + p["output.bias"][0]
+
+
+# By hand, in numpy, from the formulas in the papers.
+FORMULA = {
+    "gmf": _gmf,
+    "mlp": _mlp,
+    "neumf": lambda p, u, i: _gmf(_under("gmf.", p), u, i) + _mlp(_under("mlp.", p), u, i),
+    "mf": lambda p, u, i: p["bias"] + p["user_bias"][u] + p["item_bias"][i] + p["user"][u] @ p["item"][i],
+}
 
 
 def _made(name: str, seed: int = 0) -> PairModel:

@@ -127,7 +127,7 @@ def test_a_fit_that_goes_on_equals_one_that_was_not_interrupted(tmp_path) -> Non
 
 
 def test_a_fit_resumes_with_its_best_epoch(tmp_path) -> None:
-    figures = iter([0.1, 0.9, 0.2, 0.3])
+    figures = iter([0.0, 0.1, 0.9, 0.2, 0.3])
     begun = trainer(lambda: next(figures), epochs=3, patience=0)
     begun.fit()
     best = state(begun)
@@ -139,13 +139,23 @@ def test_a_fit_resumes_with_its_best_epoch(tmp_path) -> None:
 
 
 def test_it_stops_when_validation_gets_no_better_and_keeps_the_best() -> None:
-    figures = iter([0.1, 0.3, 0.2, 0.3, 0.9])
+    figures = iter([0.0, 0.1, 0.3, 0.2, 0.3, 0.9])
     seen = []
     one = trainer(None, epochs=10, patience=2)
     one._validate = lambda: seen.append(state(one)) or next(figures)
     fit = one.fit()
     assert (len(fit.epochs), fit.best_epoch, fit.best_validation) == (4, 2, 0.3)
-    assert state(one) == seen[1]
+    assert state(one) == seen[2]
+
+
+def test_what_a_fit_begins_with_may_be_best() -> None:
+    one = trainer(None, epochs=10, patience=2)
+    figures = iter([0.9, 0.1, 0.2])
+    one._validate = lambda: next(figures)
+    start = state(one)
+    fit = one.fit()
+    assert (len(fit.epochs), fit.best_epoch) == (2, 0)
+    assert state(one) == start
 
 
 def test_out_of_memory_halves_the_batch_and_no_row_is_lost() -> None:
@@ -164,7 +174,7 @@ def test_out_of_memory_halves_the_batch_and_no_row_is_lost() -> None:
     fit = one.fit()
     assert fit.batch_size == 25
     assert [len(rows) for rows in seen] == [25] * 4
-    assert sorted(sum(seen, [])) == list(range(100))
+    assert sorted(row for rows in seen for row in rows) == list(range(100))
 
 
 def test_memory_that_is_too_small_for_anything_is_an_error() -> None:
