@@ -32,8 +32,8 @@ class HybridConfig:
     """factors: width of everything, a multiple of heads. length: events that are looked back on. dropout: in [0, 1)."""
 
     factors: int = 64
-    length: int = 100
-    blocks: int = 2
+    length: int = 50
+    blocks: int = 1
     heads: int = 2
     dropout: float = 0.2
 
@@ -161,8 +161,8 @@ class NextItem:
         logits = torch.addmm(model.bias[drawn], user, vectors[drawn].T)  # [p, m]
         logits = logits.masked_fill(drawn == target[:, None], -torch.inf)  # [p, m]
         own = (user * vectors[target]).sum(1) + model.bias[target]  # [p]
-        # As many items as were not drawn stand behind each that was.
-        spread = float(np.log((model.items - 1) / self._negatives))
+        # Of `items` items one is drawn `negatives` / `items` times, on average.
+        spread = float(np.log(model.items / self._negatives))
         rest = torch.logsumexp(logits, 1) + spread  # [p]
         return (torch.logaddexp(own, rest) - own).mean()  # [p] -> []
 

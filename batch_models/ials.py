@@ -32,8 +32,8 @@ _BLOCK: Final = 1 << 24
 class IALSConfig:
     """factors: d. unobserved_weight: a. regularization: l. exponent: v. std: of a vector's length at the start."""
 
-    factors: int = 192
-    epochs: int = 12
+    factors: int = 64
+    epochs: int = 8
     unobserved_weight: float = 0.3
     regularization: float = 0.003
     exponent: float = 1.0

@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from batch_models.interactions import Interactions
 from batch_models.questions import Questions, Scorer, ask, ask_all
-from batch_models.recipes import Fitted, Work, fit
+from batch_models.recipes import Fitted, Work, fit_recipe
 from batch_models.settings_of import described
 from batch_models.trainer import Epoch
 
@@ -19,12 +21,16 @@ Told = Callable[[str, str, str, Epoch], None]
 
 
 class Protocol(NamedTuple):
-    """Training without each user's last event and the questions about these, then all of training and the test's."""
+    """Training without each user's last event and the questions about these, then all of training and the test's.
+
+    content: float32[items, f], what is known of items, see `content_features`; f may be 0.
+    """
 
     chosen_on: Interactions
     validation: Questions
     train: Interactions
     test: Questions
+    content: NDArray[np.float32]
 
 
 def run(
@@ -42,7 +48,7 @@ def run(
         return ask(scorer, data.validation, items, device)["ndcg@10"]
 
     started = time.perf_counter()
-    first = fit(
+    first = fit_recipe(
         name,
         settings,
         Work(
@@ -56,11 +62,12 @@ def run(
     validated = ask(first.scorer, data.validation, items, device)
     choose_s = time.perf_counter() - started
     started = time.perf_counter()
-    final = fit(
+    final = fit_recipe(
         name,
         settings,
         Work(
             data.train,
+            data.content,
             seed,
             device,
             fixed=first.epochs,

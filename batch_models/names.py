@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 BATCH_MODELS: Final = {
+    "hybrid": "self-attention over the user's recent events, item content and popularity, in one dot product",
     "neumf": "neural matrix factorisation (He et al. 2017), started from a trained GMF and MLP",
     "gmf": "generalised matrix factorisation (He et al. 2017)",
     "mlp": "a tower of dense layers (He et al. 2017)",

@@ -14,9 +14,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from batch_models.gmf import GMF, GMFConfig
+from batch_models.hybrid import Hybrid, HybridConfig, HybridScorer, NextItem
 from batch_models.ials import IALS, IALSConfig
 from batch_models.interactions import Interactions, recency_weights
 from batch_models.item_popularity import item_popularity
@@ -26,6 +27,7 @@ from batch_models.neumf import NeuMF, NeuMFConfig
 from batch_models.objectives import AllItems, Ratings, SampledPairs
 from batch_models.pair_model import FactorModel, PairModel
 from batch_models.questions import Scorer
+from batch_models.sequences import last_windows, training_windows
 from batch_models.trainer import Epoch, Objective, Trainer, TrainingConfig, refit_config
 
 Validate = Callable[[Scorer], float]
@@ -64,6 +66,9 @@ _FACTORS: Final = Stage(
 _TOWER: Final = Stage(epochs=10, patience=2, batch_size=4096, rate=0.01, weight_decay=0.1, final_rate=0.1)
 _TOGETHER: Final = Stage(
     epochs=4, patience=1, batch_size=4096, rate=0.0005, weight_decay=0.8, final_rate=0.1, loss="softmax"
+)
+_NEXT: Final = Stage(
+    epochs=8, patience=2, batch_size=64, rate=0.002, final_rate=0.05, loss="softmax", negatives=256
 )
 _DOTS: Final = replace(_FACTORS, weight_decay=0.4, loss="bce", negatives=8)
 
@@ -112,14 +117,36 @@ class MLPSettings:
 class NeuMFSettings:
     """NeuMF: see `NeuMFConfig`; a GMF and an MLP are fitted first."""
 
-    model: NeuMFConfig = field(default_factory=NeuMFConfig)
+    model: NeuMFConfig = NeuMFConfig(alpha=0.7)  # noqa: RUF009, immutable
     gmf: Stage = _FACTORS
     mlp: Stage = _TOWER
     fit: Stage = _TOGETHER
     recency: Recency = _RECENCY
 
 
-Settings = PopularitySettings | IALSSettings | MFSettings | GMFSettings | MLPSettings | NeuMFSettings
+@dataclass(frozen=True)
+class HybridSettings:
+    """The hybrid: see `HybridConfig`.
+
+    fit: rows are windows; negatives are shared by a batch, 0 for all items; over and loss say nothing. start_epochs: of
+    iALS, whose item vectors collaborative vectors start from; 0 for random ones.
+    """
+
+    model: HybridConfig = field(default_factory=HybridConfig)
+    fit: Stage = _NEXT
+    start_epochs: int = 1
+    recency: Recency = _RECENCY
+
+
+Settings = (
+    PopularitySettings
+    | IALSSettings
+    | MFSettings
+    | GMFSettings
+    | MLPSettings
+    | NeuMFSettings
+    | HybridSettings
+)
 
 
 class Fitted(NamedTuple):
@@ -140,10 +167,12 @@ class Fitted(NamedTuple):
 class Work:
     """One fit of a recipe: what it is fitted to, how it is judged, and what came of its stages so far.
 
-    validate: None where the epochs of stages are given by `fixed`.
+    content: float32[items, f], features of items, f may be 0. validate: None where the epochs of stages are given by
+    `fixed`.
     """
 
     data: Interactions
+    content: NDArray[np.float32]
     seed: int
     device: torch.device
     validate: Validate | None = None
@@ -158,20 +187,24 @@ class Work:
         return recency_weights(self.data, recency.half_life_events, recency.floor)
 
     def stage(self, name: str, model: PairModel, stage: Stage, recency: Recency) -> None:
-        """Fit a model in place."""
-        objective = self._objective(model, stage, recency)
-        config = stage if self.validate is not None else refit_config(stage, self.fixed[name])
+        """Fit a model of pairs in place."""
+        self.fit(name, model, model, self._objective(model, stage, recency), stage)
+
+    def fit(
+        self, name: str, model: nn.Module, scorer: Scorer, objective: Objective, config: TrainingConfig
+    ) -> None:
+        """Fit a model, which is on the device, in place. scorer: answers questions with it."""
         validate = self.validate
         fit = Trainer(
-            model.to(self.device),
+            model,
             objective,
-            config,
-            None if validate is None else lambda: validate(model),
+            config if validate is not None else refit_config(config, self.fixed[name]),
+            None if validate is None else lambda: validate(scorer),
             lambda epoch: self.told(name, epoch),
         ).fit()
         model.eval()
         self.curves[name] = fit.epochs
-        self.epochs[name] = fit.best_epoch if self.validate is not None else len(fit.epochs)
+        self.epochs[name] = fit.best_epoch if validate is not None else len(fit.epochs)
         self.samples += len(fit.epochs) * objective.rows * objective.samples_per_row
 
     def _objective(self, model: PairModel, stage: Stage, recency: Recency) -> Objective:
@@ -233,19 +266,19 @@ def _ials(work: Work, settings: IALSSettings) -> Scorer:
 
 
 def _mf(work: Work, settings: MFSettings) -> Scorer:
-    model = MF(work.data.users, work.data.items, settings.model, work.seed)
+    model = MF(work.data.users, work.data.items, settings.model, work.seed).to(work.device)
     work.stage("mf", model, settings.fit, settings.recency)
     return model
 
 
 def _gmf(work: Work, settings: GMFSettings) -> Scorer:
-    model = GMF(work.data.users, work.data.items, settings.model, work.seed)
+    model = GMF(work.data.users, work.data.items, settings.model, work.seed).to(work.device)
     work.stage("gmf", model, settings.fit, settings.recency)
     return model
 
 
 def _mlp(work: Work, settings: MLPSettings) -> Scorer:
-    model = MLP(work.data.users, work.data.items, settings.model, work.seed)
+    model = MLP(work.data.users, work.data.items, settings.model, work.seed).to(work.device)
     work.stage("mlp", model, settings.fit, settings.recency)
     return model
 
@@ -254,14 +287,28 @@ def _neumf(work: Work, settings: NeuMFSettings) -> Scorer:
     users, items, config = work.data.users, work.data.items, settings.model
     model = NeuMF(users, items, config, work.seed)
     gmf, mlp = (
-        GMF(users, items, model.gmf.config, work.seed),
-        MLP(users, items, model.mlp.config, work.seed + 1),
+        GMF(users, items, model.gmf.config, work.seed).to(work.device),
+        MLP(users, items, model.mlp.config, work.seed + 1).to(work.device),
     )
     work.stage("gmf", gmf, settings.gmf, settings.recency)
     work.stage("mlp", mlp, settings.mlp, settings.recency)
     model.to(work.device).start_from(gmf, mlp)
     work.stage("neumf", model, settings.fit, settings.recency)
     return model
+
+
+def _hybrid(work: Work, settings: HybridSettings) -> Scorer:
+    data, config = work.data, settings.model
+    start = None
+    if settings.start_epochs:
+        first = IALS(data.users, data.items, IALSConfig(config.factors), work.seed, work.device)
+        first.fit(data, work.weights(settings.recency), settings.start_epochs)
+        start = first.item.cpu()  # [items, d]
+    model = Hybrid(config, work.content, item_popularity(data), work.seed, start).to(work.device)
+    windows = training_windows(data, config.length, config.length)
+    scorer = HybridScorer(model, last_windows(data, config.length), work.device)
+    work.fit("hybrid", model, scorer, NextItem(windows, settings.fit.negatives, work.device), settings.fit)
+    return scorer
 
 
 class Recipe(NamedTuple):
@@ -272,6 +319,7 @@ class Recipe(NamedTuple):
 
 
 RECIPES: Final[dict[str, Recipe]] = {
+    "hybrid": Recipe(HybridSettings, _hybrid),
     "neumf": Recipe(NeuMFSettings, _neumf),
     "gmf": Recipe(GMFSettings, _gmf),
     "mlp": Recipe(MLPSettings, _mlp),
@@ -281,7 +329,7 @@ RECIPES: Final[dict[str, Recipe]] = {
 }
 
 
-def fit(name: str, settings: Settings, work: Work) -> Fitted:
+def fit_recipe(name: str, settings: Settings, work: Work) -> Fitted:
     """Fit a model. Raises `ValueError` for settings that do not go together."""
     scorer = RECIPES[name].make(work, settings)
     seconds = sum(epoch.seconds for curve in work.curves.values() for epoch in curve)
@@ -293,6 +341,8 @@ def _bytes_of(scorer: Scorer) -> int:
         tensors = list(scorer.parameters())
     elif isinstance(scorer, IALS):
         tensors = [scorer.user, scorer.item]
+    elif isinstance(scorer, HybridScorer):
+        tensors = list(scorer.model.parameters())
     else:
         assert isinstance(scorer, Popularity)
         tensors = [scorer.count]

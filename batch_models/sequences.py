@@ -76,6 +76,6 @@ def _histories(data: Interactions) -> tuple[NDArray[np.int64], NDArray[np.int64]
     order = np.argsort(data.user, kind="stable")
     user, time_ms = data.user[order], data.time_ms[order]
     gap_s = np.diff(time_ms, prepend=time_ms[:1]) / 1000.0
-    gap_s[1:][user[1:] != user[:-1]] = np.inf  # a user's first event
+    gap_s[np.flatnonzero(np.diff(user, prepend=-1))] = np.inf  # a user's first event
     start = np.concatenate([[0], np.cumsum(np.bincount(data.user, minlength=data.users))])
     return data.item[order], np.searchsorted(_GAP_ENDS_S, gap_s).astype(np.int64), start

@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     threads = use_threads(arguments.threads)
-    data = protocol_of(read_leave_one_out(find_leave_one_out(arguments.data_dir)), 0).train
+    data = protocol_of(read_leave_one_out(find_leave_one_out(arguments.data_dir)), (), 0).train
     part = int(data.size * arguments.fraction)
     samples = data.size * (1 + NEGATIVES)
     device = pick_device(arguments.device)

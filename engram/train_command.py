@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from batch_models.names import BATCH_MODELS
+from engram.leave_one_out import item_facts
 from engram.options import settings_command
 from engram.settings import Settings
 from engram.train_leave_one_out import (
@@ -30,7 +31,7 @@ from producers.leave_one_out import find_leave_one_out, read_leave_one_out
 if TYPE_CHECKING:
     from batch_models.trainer import Epoch
 
-_WIDTH: Final = 130
+_WIDTH: Final = 150
 _HELP: Final = "; ".join(f"{name}: {what}" for name, what in BATCH_MODELS.items())
 
 
@@ -97,6 +98,7 @@ def train(
             models,
             param or (),
             read_leave_one_out(folder),
+            item_facts(folder, data_dir),
             range(settings.seed, settings.seed + seeds),
             device,
             threads,
@@ -124,7 +126,8 @@ def _table(result: dict[str, Any]) -> Table:
     title = f"Leave one out: {result['users']:,} users, {result['train_events']:,} training events, {result['device']}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for number, column in enumerate(COLUMNS):
-        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+        # "HR@10 of 100": two lines.
+        table.add_column(column.replace(" ", "\n", 1), justify="right" if number else "left", no_wrap=True)
     for row in table_rows(result):
         table.add_row(*row)
     return table

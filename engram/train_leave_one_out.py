@@ -15,6 +15,7 @@ from consumers.versions import versions
 from engram.figures_table import ratio, size
 from engram.leave_one_out import data_digest
 from eventlog.errors import SettingsError
+from online_models.catalogue import ItemFacts
 from producers.leave_one_out import LeaveOneOut, hold_out_last
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 
-def protocol_of(data: LeaveOneOut, seed: int) -> Protocol:
+def protocol_of(data: LeaveOneOut, facts: Sequence[ItemFacts], seed: int) -> Protocol:
     """Make arrays of the test and of the validation question, with the same rows. seed: of the validation's negatives."""
+    from batch_models.content_features import content_features
     from batch_models.interactions import Interactions
     from batch_models.leave_one_out import Protocol
     from batch_models.questions import Questions
@@ -57,13 +59,18 @@ def protocol_of(data: LeaveOneOut, seed: int) -> Protocol:
             rows(part.users, people), rows(part.items, catalogue), rows(part.negatives, catalogue)
         )
 
-    return Protocol(interactions(held_out), questions(held_out), interactions(data), questions(data))
+    row_of = {item.decode(): row for row, item in enumerate(catalogue.tolist())}
+    content = content_features(
+        len(catalogue), [(row_of[fact.item], fact.genres, fact.year or 0) for fact in facts if fact.item in row_of]
+    )
+    return Protocol(interactions(held_out), questions(held_out), interactions(data), questions(data), content)
 
 
 def train_leave_one_out(
     names: Sequence[str],
     params: Sequence[str],
     data: LeaveOneOut,
+    facts: Sequence[ItemFacts],
     seeds: Sequence[int],
     device_name: str,
     threads: int | None,
@@ -73,6 +80,7 @@ def train_leave_one_out(
     """Choose, refit and test each model with each seed; return the figures, JSON-able.
 
     done: told the result so far after each run. Raises `SettingsError` for names, settings or a device that are none.
+    facts: of items, for models that know content.
     """
     from batch_models.device import pick_device, use_threads
     from batch_models.leave_one_out import run
@@ -95,12 +103,13 @@ def train_leave_one_out(
         "device": str(device),
         "threads": used,
         "seeds": list(seeds),
+        "items_with_metadata": len(facts),
         "data_digest": data_digest(data),
         "versions": versions(),
         "models": runs,
     }
     for seed in seeds:
-        protocol = protocol_of(data, seed)
+        protocol = protocol_of(data, facts, seed)
         result["items"] = protocol.train.items
         for name in names:
             try:

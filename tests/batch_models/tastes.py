@@ -43,19 +43,21 @@ def separation(scores: np.ndarray, data: Interactions) -> float:
 
 
 def write_two_tastes(parent: Path, seed: int = 0) -> Path:
-    """Write `parent/ncf-ml-1m` with two tastes among 300 items: 60 users, the last of each one's 12 is the test's."""
+    """Write `parent/ncf-ml-1m` with two tastes: 60 users, 160 items, of each user 20 events, the last of them the test's.
+
+    Of a question's negatives 19 are of the user's own half and 80 of the other.
+    """
     random = np.random.default_rng(seed)
     folder = parent / "ncf-ml-1m"
     folder.mkdir(parents=True)
     train, test, negative = [], [], []
     for user in range(60):
-        half = np.arange(user % 2, 60, 2)
-        *seen, last = random.choice(half, 12, replace=False).tolist()
+        own, other = np.arange(user % 2, 160, 2), np.arange(1 - user % 2, 160, 2)
+        *seen, last = random.choice(own, 20, replace=False).tolist()
         train += [f"{user}\t{item}\t5\t{1000 + 60 * place + user}\n" for place, item in enumerate(seen)]
         test.append(f"{user}\t{last}\t5\t9999\n")
-        left = np.setdiff1d(np.concatenate([np.arange(1 - user % 2, 60, 2), np.arange(60, 300)]), seen)
-        drawn = "\t".join(map(str, random.choice(left, 99, replace=False).tolist()))
-        negative.append(f"({user},{last})\t{drawn}\n")
+        left = random.choice(np.setdiff1d(own, [*seen, last]), 19, replace=False)
+        negative.append(f"({user},{last})\t" + "\t".join(map(str, [*left, *other])) + "\n")
     for name, lines in (("train.rating", train), ("test.rating", test), ("test.negative", negative)):
         (folder / f"ml-1m.{name}").write_text("".join(lines))
     return folder

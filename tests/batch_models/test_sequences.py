@@ -21,9 +21,10 @@ def test_windows_by_hand() -> None:
     assert windows.user.tolist() == [0, 0, 2]
     assert windows.item.tolist() == [[12, 13, 14, 15], [NO, 10, 11, 12], [NO, NO, NO, 30]]
     assert windows.target.tolist() == [[NO, 14, 15, 16], [NO, 11, 12, 13], [NO, NO, NO, 31]]
-    # 10 s is in the class above 5 s; 90 s above 60 s; 4,900 s above an hour; a first event is in the last class.
-    assert windows.gap[0].tolist() == [3, 6, 9, 12]
-    assert windows.gap[1].tolist() == [0, 13, 0, 3]
+    # Classes end at 1, 5, 15, 30, 60, 120, 300, 900 and 3,600 s, at 6 hours, 1, 7 and 30 days; a first event is in the
+    # last. The gaps of items 12 to 15 are 10 s, 90 s, 4,900 s and 11 days.
+    assert windows.gap[0].tolist() == [2, 5, 9, 12]
+    assert windows.gap[1].tolist() == [0, 13, 0, 2]
 
 
 @pytest.mark.parametrize(("length", "stride"), [(4, 4), (4, 1), (50, 50), (3, 2), (1, 1)])

@@ -41,7 +41,7 @@ def test_models_are_chosen_refitted_and_tested(
     )
     result = json.loads((out / "result.json").read_text())
     assert list(result["models"]) == list(names)
-    assert (result["train_events"], result["users"], result["seeds"]) == (660, 60, [0, 1])
+    assert (result["train_events"], result["users"], result["seeds"]) == (1140, 60, [0, 1])
     for name, runs in result["models"].items():
         assert [one["seed"] for one in runs] == [0, 1]
         for one in runs:
@@ -53,9 +53,10 @@ def test_models_are_chosen_refitted_and_tested(
             # As many epochs in the refit as were chosen, and no validation.
             for stage, epochs in one["epochs"].items():
                 assert len(one["curves"]["refit"][stage]) == epochs
-                assert {epoch["ndcg@10"] for epoch in one["curves"]["refit"][stage]} == {None}
+                assert {epoch["ndcg@10"] for epoch in one["curves"]["refit"][stage]} <= {None}
     best = {name: runs[0]["sampled"]["hr@10"] for name, runs in result["models"].items()}
-    assert best["ials"] > 0.6  # of 100 candidates, 20 or so are of the user's own half
+    # 20 of 100 candidates are of the user's own half: who knows no more is right half of the time.
+    assert best["ials"] > 0.3 > best["popularity"]
     table = (out / "table.md").read_text().splitlines()
     assert len(table) == 2 + len(names)
     assert " ± " in table[2]
