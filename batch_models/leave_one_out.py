@@ -53,6 +53,7 @@ def run(
         settings,
         Work(
             data.chosen_on,
+            data.content,
             seed,
             device,
             validate,

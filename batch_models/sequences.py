@@ -46,17 +46,16 @@ def training_windows(data: Interactions, length: int, stride: int) -> Windows:
             # The earliest window predicts all that it holds.
             fresh.append(stride if before > first else length)
             end = before
-    end = np.array(ends, np.int64)
-    user = np.array(users, np.int64)
-    place = end[:, None] - length + np.arange(length)  # [w, L], of the inputs
-    there = place >= start[user][:, None]
+    owner = np.array(users, np.int64)
+    place = np.array(ends, np.int64)[:, None] - length + np.arange(length)  # [w, L], of the inputs
+    there = place >= start[owner][:, None]
     asked = there & (np.arange(length) >= length - np.array(fresh, np.int64)[:, None])
     safe = np.where(there, place, 0)
     return Windows(
         np.where(there, items[safe], PADDING),
         np.where(asked, items[np.minimum(safe + 1, len(items) - 1)], PADDING),
         np.where(there, gaps[safe], 0),
-        user,
+        owner,
     )
 
 
