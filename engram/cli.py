@@ -13,6 +13,7 @@ from engram import checkpoint_cli, data_cli, dlq_cli, kafka_cli
 from engram.compare_command import compare, compare_cell
 from engram.demo_command import demo
 from engram.graph_command import graph
+from engram.history_command import history
 from engram.ingest_command import ingest
 from engram.leave_one_out_command import leave_one_out_command
 from engram.offsets_command import offsets
@@ -62,6 +63,7 @@ app.add_typer(evaluate_cli, name="evaluate")
 app.command()(ingest)
 app.command()(offsets)
 app.command()(report)
+app.command()(history)
 app.command()(graph)
 app.command()(train)
 app.add_typer(data_cli.app, name="data")
