@@ -9,7 +9,7 @@ BATCH_MODELS: Final = {
     "neumf": "neural matrix factorisation (He et al. 2017), started from a trained GMF and MLP",
     "gmf": "generalised matrix factorisation (He et al. 2017)",
     "mlp": "a tower of dense layers (He et al. 2017)",
-    "mf": "dot products with biases under a logistic loss (Rendle et al. 2020)",
+    "mf": "dot products with biases (Rendle et al. 2020)",
     "ials": "implicit alternating least squares (Rendle et al. 2022)",
     "popularity": "how many users have had an item",
 }

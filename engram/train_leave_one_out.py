@@ -61,7 +61,8 @@ def protocol_of(data: LeaveOneOut, facts: Sequence[ItemFacts], seed: int) -> Pro
 
     row_of = {item.decode(): row for row, item in enumerate(catalogue.tolist())}
     content = content_features(
-        len(catalogue), [(row_of[fact.item], fact.genres, fact.year or 0) for fact in facts if fact.item in row_of]
+        len(catalogue),
+        [(row_of[fact.item], fact.genres, fact.year or 0) for fact in facts if fact.item in row_of],
     )
     return Protocol(interactions(held_out), questions(held_out), interactions(data), questions(data), content)
 

@@ -90,7 +90,7 @@ def test_an_order_is_recovered(negatives: int) -> None:
     model = Hybrid(CONFIG, np.zeros((ITEMS, 0), np.float32), np.ones(ITEMS, np.float32), 0)
     windows = training_windows(data, 6, 6)
     Trainer(
-        model, NextItem(windows, negatives, CPU), TrainingConfig(epochs=30, batch_size=16, rate=0.02)
+        model, NextItem(windows, negatives, CPU), TrainingConfig(epochs=12, batch_size=10, rate=0.03)
     ).fit()
     scorer = HybridScorer(model.eval(), last_windows(data, 6), CPU)
     users = torch.arange(20)
