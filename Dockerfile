@@ -16,6 +16,7 @@ COPY online_models online_models
 COPY evaluation evaluation
 COPY batch_models batch_models
 COPY consumers consumers
+COPY serving serving
 COPY engram engram
 RUN pip install --no-deps --no-build-isolation . \
  && useradd --system --home-dir /var/lib/engram --create-home engram

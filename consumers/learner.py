@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from consumers.lane import LaneConfig
 from consumers.learner_metrics import LearnerPublisher
 from consumers.metrics import LearnerMetrics
 from consumers.stream import Source, Stream
+from eventlog.deadletter import DeadLetter
 from eventlog.decode import Limits, decode
 from eventlog.errors import BrokerError
 from eventlog.log import Log, LogReader
@@ -80,11 +82,12 @@ class Learner:
             for partition, (offset, _) in stream.intake.positions.items() if stream.restored else ():
                 self._reader.seek(partition, offset)
         self._of_partition = {p: stream for stream in self._streams for p in stream.lane.partitions}
-        self._records_a_poll = max(1, config.batch_size // 256)
+        self._records_an_event = 1 / 256
         self._since_commit = 0
         self._committed_at = self._flushed_at = time.monotonic()
         self._first_event_at: float | None = None
         self._between_steps = True
+        self.on_dead_letters: Callable[[Sequence[DeadLetter]], None] | None = None
         bounds = log.bounds(topics.ratings)
         self.done = config.stop_at_end and all(stream.finished_before(bounds) for stream in self._streams)
 
@@ -93,11 +96,24 @@ class Learner:
         while not self.done:
             self.step(0.2)
 
-    def step(self, timeout_s: float) -> int:
-        """Poll once, learn what can be learned, commit when due; returns how many events were taken."""
+    @property
+    def streams(self) -> list[Stream]:
+        """The lanes with what feeds them; between steps only."""
+        return self._streams
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """Of each partition, the offset of the next message that is not learned whole."""
+        return {p: at for stream in self._streams for p, (at, _) in stream.intake.positions.items()}
+
+    def step(self, timeout_s: float, events: int | None = None) -> int:
+        """Poll once, learn what can be learned, commit when due; returns how many events were taken.
+
+        events: about how many to poll, `batch_size` by default; changes no result.
+        """
         self._between_steps = False
         started = time.monotonic()
-        self._poll(timeout_s)
+        self._poll(timeout_s, events or self._config.batch_size)
         failpoint("polled")
         taken = sum(self._learn(stream) for stream in self._streams)
         if taken:
@@ -120,16 +136,16 @@ class Learner:
         self._between_steps = True
         return taken
 
-    def _poll(self, timeout_s: float) -> None:
-        """Read about `batch_size` events into the intakes, however many of them a message holds."""
+    def _poll(self, timeout_s: float, wanted: int) -> None:
+        """Read about `wanted` events into the intakes, however many of them a message holds."""
         records = events = 0
-        for batch in self._reader.poll(self._records_a_poll, timeout_s):
+        for batch in self._reader.poll(max(1, int(wanted * self._records_an_event)), timeout_s):
             decoded = decode(batch, self._config.limits, self._partitions)
             self._of_partition[batch.partition].intake.offer(batch.partition, decoded)
             records += len(batch.values)
             events += decoded.accepted
         if events:
-            self._records_a_poll = max(1, self._config.batch_size * records // events)
+            self._records_an_event = records / events
 
     def _learn(self, stream: Stream) -> int:
         """Test, then learn, all that is in order; returns how many events (bad ones included)."""
@@ -143,6 +159,8 @@ class Learner:
                 self._writer.append(self._topics.predictions, partition, [block.to_record()])
             if taken.rejects:
                 stream.lane.count_dead_letters(taken.rejects)
+                if self.on_dead_letters is not None:
+                    self.on_dead_letters(taken.rejects)
                 letters = [letter.to_record() for letter in taken.rejects]
                 self._writer.append(self._topics.dead_letters, 0, letters)
             count += len(taken.events) + sum(letter.events for letter in taken.rejects)

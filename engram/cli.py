@@ -12,14 +12,17 @@ import typer
 from engram import checkpoint_cli, data_cli, dlq_cli, kafka_cli
 from engram.compare_command import compare, compare_cell
 from engram.demo_command import demo
+from engram.diversity_command import diversity_command
 from engram.graph_command import graph
 from engram.history_command import history
 from engram.ingest_command import ingest
 from engram.leave_one_out_command import leave_one_out_command
 from engram.offsets_command import offsets
 from engram.produce_command import produce
+from engram.recommend_command import recommend_command
 from engram.replay_command import replay
 from engram.report_command import report
+from engram.serve_command import serve
 from engram.services import evaluate, learn
 from engram.train_command import train
 from eventlog.errors import EngramError, SettingsError
@@ -28,6 +31,7 @@ from eventlog.errors import EngramError, SettingsError
 evaluate_cli = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 evaluate_cli.callback()(evaluate)
 evaluate_cli.command("leave-one-out")(leave_one_out_command)
+evaluate_cli.command("diversity")(diversity_command)
 
 app = typer.Typer(
     name="engram",
@@ -59,6 +63,7 @@ app.command()(compare)
 app.command("compare-cell", hidden=True)(compare_cell)
 app.command()(produce)
 app.command()(learn)
+app.command()(serve)
 app.add_typer(evaluate_cli, name="evaluate")
 app.command()(ingest)
 app.command()(offsets)
@@ -66,6 +71,7 @@ app.command()(report)
 app.command()(history)
 app.command()(graph)
 app.command()(train)
+app.command("recommend")(recommend_command)
 app.add_typer(data_cli.app, name="data")
 app.add_typer(kafka_cli.app, name="kafka")
 app.add_typer(checkpoint_cli.app, name="checkpoint")
