@@ -70,7 +70,7 @@ _TOGETHER: Final = Stage(
 _NEXT: Final = Stage(
     epochs=8, patience=2, batch_size=64, rate=0.002, final_rate=0.05, loss="softmax", negatives=256
 )
-_DOTS: Final = replace(_FACTORS, weight_decay=0.4)
+_DOTS: Final = replace(_FACTORS, epochs=22, weight_decay=0.4, final_rate=1.0)
 
 
 @dataclass(frozen=True)
