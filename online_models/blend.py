@@ -42,7 +42,17 @@ from online_models.blend_kernel import (
     test_then_learn,
     unit_at,
 )
-from online_models.blend_potentials import KINDS, NOBODY, Leaks, Neurons, fade, no_potentials, rarities, recall, slot_of
+from online_models.blend_potentials import (
+    KINDS,
+    NOBODY,
+    Leaks,
+    Neurons,
+    fade,
+    no_potentials,
+    rarities,
+    recall,
+    slot_of,
+)
 from online_models.blend_trends import no_trends
 from online_models.blend_weights import AGES, CONTEXTS, GAPS, Weights, age_class, gap_class
 from online_models.ids import grown

@@ -284,7 +284,9 @@ def _learn_errors(
     times_ms: of the trace, oldest first. rate: the rule's, less for a late event.
     A synapse learns in proportion to how much it has to do with the score: as much as its row has faded since.
     """
-    count = rivals_of(scratch.scores, target, known, rule.correction_least / scale, scratch.above, scratch.rivals)
+    count = rivals_of(
+        scratch.scores, target, known, rule.correction_least / scale, scratch.above, scratch.rivals
+    )
     rivals, chances = scratch.rivals[:count], scratch.chances[:count]
     for place in range(count):
         chances[place] = scratch.scores[rivals[place]] * np.float32(scale)
@@ -407,9 +409,7 @@ def test_then_learn(
         refresh_taken(state, contexts[0], target)
         if slot != NOBODY:
             scratch.rarity[target] = 1.0 / (neurons.activity[target] + PRIOR_COUNT * unit)
-            charge(
-                value, target, faded, max(known, target + 1), neurons, leaks, unit, scratch.rarity
-            )
+            charge(value, target, faded, max(known, target + 1), neurons, leaks, unit, scratch.rarity)
             potentials.used[slot] = state.learned[0]
 
 

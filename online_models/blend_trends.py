@@ -64,9 +64,7 @@ def _add_and_log(rows: Rows, scales: NDArray[np.float32], known: int, out: NDArr
     one, two, three, four = rows
     a, b, c, d = scales
     for item in range(known):
-        out[item] = natural_log(
-            out[item] + a * one[item] + b * two[item] + c * three[item] + d * four[item]
-        )
+        out[item] = natural_log(out[item] + a * one[item] + b * two[item] + c * three[item] + d * four[item])
 
 
 @numba.njit(cache=True, fastmath=FUSED)

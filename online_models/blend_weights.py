@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.polynomials import FUSED, exponential
+from online_models.polynomials import FUSED, SUMMED, exponential
 from online_models.synapses import Synapses
 
 AGES = 9  # of a user: 0, 1, 2 to 3, 4 to 7, ... 128 and more items
@@ -63,8 +63,7 @@ def odds_in_place(scores: NDArray[np.float32], target: int, known: int) -> None:
         scores[item] = exponential(scores[item] - own)
 
 
-# Sums may be taken in any order, which the compiler then makes one of vectors, the same in each run.
-@numba.njit(cache=True, fastmath=FUSED | {"reassoc"})
+@numba.njit(cache=True, fastmath=SUMMED)
 def expectations(
     odds: NDArray[np.float32], features: Features, known: int, out: NDArray[np.float64]
 ) -> float:

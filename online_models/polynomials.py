@@ -13,6 +13,9 @@ import numpy as np
 
 # What loops over whole rows may do with float32: fuse a product and a sum, rounding once.
 FUSED = {"contract"}
+SUMMED = FUSED | {
+    "reassoc"
+}  # and sums in any order, which the compiler makes one of vectors, the same in each run
 MOST = np.float32(60.0)  # beyond, an exponential is cut: sums of 2^32 of them are still finite
 
 _LN2 = np.float32(0.6931471805599453)

@@ -20,9 +20,7 @@ pytestmark = pytest.mark.oracle
         ([-2.0, 3.0, -0.0, 0.0], 2),
     ],
 )
-def test_what_is_nearest_to_nothing_makes_room_whatever_its_sign(
-    weights: list[float], replaced: int
-) -> None:
+def test_what_is_nearest_to_nothing_makes_room_whatever_its_sign(weights: list[float], replaced: int) -> None:
     store = SynapseStore(direct_neurons=0, row_synapses=4)
     store.reserve(10)
     for post, weight in enumerate(weights):
