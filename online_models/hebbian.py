@@ -4,16 +4,18 @@ At an event of user u with item x at time t, the trace is u's last L items y_1 (
 
     g_k = step_decay^(k-1) * (1 + gap_k / gap_scale_s)^(-gap_exponent),     gap_k = t - time of y_k
 
-Test. With activity a(.) (decayed count of a neuron's events) and A the sum of all activities,
+Test. With activity a(.) (decayed count of a neuron's events), A the sum of all activities, and r = synapse_power,
 
-    score(c) = sum_k g_k w(y_k, c) / (a(y_k)^p a(c)^q A^(1-p-q)) + popularity_weight * a(c) / A
+    score(c) = sum_k g_k w(y_k, c)^r / (a(y_k)^p a(c)^q A^(r-p-q)) + popularity_weight * (a(c) / A)^r
 
-which has no unit: it does not change when all memory fades alike. Learn, asymmetric as in spike-timing-dependent
+which has no unit: it does not change when all memory fades alike. r = 1/2 is the square root that evens out the noise of
+counts (Bartlett 1936): several synapses that agree count for more than a single strong one. Learn, asymmetric as in spike-timing-dependent
 plasticity (STDP; Bi & Poo 1998): what fired before x predicts x, the reverse is weaker:
 
     w(y_k, x) += g_k        w(x, y_k) += reverse * g_k        a(x) += 1
 
-Everything halves each half-life on the lane's clock; a late event is added with the weight it has left.
+Everything halves each half-life on the lane's clock, and faster for a while after a drift (`ageing`); a late event is
+added with the weight it has left.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.activity_order import ActivityOrder, fill, insert, no_order, remove, with_room
+from online_models.ageing import AdaptiveDecayConfig, Ageing
+from online_models.drift import Drift
 from online_models.hebbian_scores import (
     Candidates,
     Neurons,
@@ -49,7 +53,7 @@ from online_models.interactions import (
     Moment,
     Predictions,
 )
-from online_models.model import DecayConfig, Model, ModelConfig, Situation
+from online_models.model import Model, ModelConfig, Situation
 from online_models.parameter_ranges import check_range
 from online_models.synapse_view import SynapseView
 from online_models.synapses import Synapses, SynapseStore, potentiate, rescale
@@ -58,21 +62,22 @@ _REBASE_AFTER = 48.0  # half-lives; float32 overflows at 128
 
 
 @dataclass(frozen=True)
-class HebbianConfig(DecayConfig):
-    """See the module for the formulas; gap_scale_s in seconds of event time.
+class HebbianConfig(AdaptiveDecayConfig):
+    """See the module for the formulas, and `AdaptiveDecayConfig`; gap_scale_s in seconds of event time.
 
-    direct_neurons, row_synapses: see `synapses.SynapseStore`.
+    synapse_power: 0.5 or 1. direct_neurons, row_synapses: see `synapses.SynapseStore`.
     """
 
-    trace_length: int = 20
+    trace_length: int = 16
     step_decay: float = 0.88
-    gap_scale_s: float = 120.0
+    gap_scale_s: float = 60.0
     gap_exponent: float = 0.5
     reverse: float = 0.6
-    source_power: float = 0.5
-    target_power: float = 0.3
-    popularity_weight: float = 0.5
-    half_life_events: float = 30_000.0
+    synapse_power: float = 0.5
+    source_power: float = 0.25
+    target_power: float = 0.25
+    popularity_weight: float = 1.5
+    half_life_events: float = 500_000.0
     half_life_s: float = 365 * 86_400.0
     direct_neurons: int = 4_096
     row_synapses: int = 256
@@ -87,6 +92,8 @@ class HebbianConfig(DecayConfig):
         check_range(
             self, "gap_exponent", "reverse", "source_power", "target_power", "popularity_weight", least=0
         )
+        if self.synapse_power not in (0.5, 1.0):
+            raise ValueError(f"synapse_power is {self.synapse_power!r}, expected 0.5 or 1")
 
 
 @numba.njit(cache=True)
@@ -167,6 +174,7 @@ class Hebbian(Model):
         self._neurons = _no_neurons()
         self._order = no_order(0)
         self._scratch = self._no_scratch(256)
+        self._ageing = Ageing(self.config, self.situation.clock)
         self._items = 0
 
     @property
@@ -177,6 +185,7 @@ class Hebbian(Model):
             gap_scale_ms=config.gap_scale_s * 1000.0,
             gap_exponent=config.gap_exponent,
             reverse=config.reverse,
+            synapse_power=config.synapse_power,
             source_power=config.source_power,
             target_power=config.target_power,
             popularity_weight=config.popularity_weight,
@@ -187,6 +196,7 @@ class Hebbian(Model):
         """See `Model.test_then_learn`."""
         if not len(events.user):
             return
+        events = self._ageing.age(events)
         if not self._items:
             self._neurons.base[0] = events.now[0]
         # The layout changes between two events, wherever the block happens to be cut.
@@ -261,7 +271,7 @@ class Hebbian(Model):
         """See `Model.synapse_view`: neurons are items, activity is the decayed count of their events."""
         rows = np.arange(self._items, dtype=np.int32) if rows is None else rows
         pre, post, weight = self._store.pairs(rows)
-        left = np.exp2(-((now - int(self._neurons.base[0])) / self._rule.half_life))
+        left = np.exp2(-((self._ageing.at(now) - int(self._neurons.base[0])) / self._rule.half_life))
         activity = self._neurons.activity[: self._items] * left
         return SynapseView("item", rows, pre, post, weight.astype(np.float64) * left, activity)
 
@@ -272,18 +282,24 @@ class Hebbian(Model):
         self._store.keep(items)
         activity = self._neurons.activity[items]
         total = np.array([activity.sum()])
-        self.restore(
-            {**self._store.arrays(), "activity": activity, "total": total, "base": self._neurons.base}
-        )
+        self.restore({**self.arrays(), **self._store.arrays(), "activity": activity, "total": total})
+
+    def adapt(self, drift: Drift) -> None:
+        """See `Model.adapt` and `Ageing.adapt`."""
+        self._ageing.adapt(drift)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Synapses (see `SynapseStore.arrays`), activity float64[items], total float64[1], base int64[1]."""
+        """Synapses (see `SynapseStore.arrays`), activity float64[items], total float64[1], base int64[1].
+
+        ageing: see `Ageing`.
+        """
         neurons = self._neurons
         return {
             **self._store.arrays(),
             "activity": neurons.activity[: self._items],
             "total": neurons.total,
             "base": neurons.base,
+            "ageing": self._ageing.state,
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -296,6 +312,7 @@ class Hebbian(Model):
         self._neurons.activity[:items] = arrays["activity"]
         self._neurons.total[:] = arrays["total"]
         self._neurons.base[:] = arrays["base"]
+        self._ageing.state[:] = arrays["ageing"]
         for item in range(items):
             refresh(self._neurons, item, self._rule)
         if not self._store.is_direct:

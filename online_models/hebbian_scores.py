@@ -1,8 +1,8 @@
 """How item-item synapses score the items, and where an event's item ranks among them; formulas in `hebbian`.
 
 In the direct layout a rank is a pass over all items. In the bounded one it costs as much as there are synapses in the
-trace's rows: an item that none of them touches scores popularity_weight * a(c) / A, rounded in the same way for all,
-so how many of them are as high as the target is asked of the order of activities.
+trace's rows: an item that none of them touches scores popularity_weight * (a(c) / A)^r, rounded in the same way for
+all, so how many of them are as high as the target is asked of the order of activities.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class Rule(NamedTuple):
     gap_scale_ms: float
     gap_exponent: float
     reverse: float
+    synapse_power: float
     source_power: float
     target_power: float
     popularity_weight: float
@@ -35,7 +36,7 @@ class Rule(NamedTuple):
 class Neurons(NamedTuple):
     """activity: float64[items], forward scale; total: float64[1], its sum; base: int64[1], tick of the scale.
 
-    Read-side caches, float32[items]: level = activity, source_norm = activity^-p, target_norm = activity^-q
+    Read-side caches, float32[items]: level = activity^r, source_norm = activity^-p, target_norm = activity^-q
     (0 for a neuron without activity).
     """
 
@@ -75,7 +76,7 @@ def refresh(neurons: Neurons, item: int, rule: Rule) -> None:
     """Bring the caches of one neuron up to its activity."""
     activity = neurons.activity[item]
     alive = activity > _NOTHING
-    neurons.level[item] = activity if alive else 0.0
+    neurons.level[item] = activity**rule.synapse_power if alive else 0.0
     neurons.source_norm[item] = activity**-rule.source_power if alive else 0.0
     neurons.target_norm[item] = activity**-rule.target_power if alive else 0.0
 
@@ -105,8 +106,8 @@ def _units(neurons: Neurons, rule: Rule) -> tuple[np.float32, np.float32]:
     total = neurons.total[0]
     if total > _NOTHING:
         return (
-            np.float32(total ** (rule.source_power + rule.target_power - 1.0)),
-            np.float32(rule.popularity_weight / total),
+            np.float32(total ** (rule.source_power + rule.target_power - rule.synapse_power)),
+            np.float32(rule.popularity_weight * total**-rule.synapse_power),
         )
     return np.float32(0.0), np.float32(0.0)
 
@@ -130,11 +131,11 @@ def score_all(
     out: NDArray[np.float32],
 ) -> None:
     """Score every known item into out[:known], 0 before; trace: int32[n], newest first, whose gains are in scratch."""
-    voices = _voices(trace, neurons, scratch)
+    voices, root = _voices(trace, neurons, scratch), rule.synapse_power < 1.0
     if len(synapses.post) == 0:
-        spread_direct(synapses, trace, voices, known, out)
+        spread_direct(synapses, trace, voices, known, root, out)
     else:
-        spread_bounded(synapses, trace, voices, out, scratch.touched)
+        spread_bounded(synapses, trace, voices, root, out, scratch.touched)
     units = _units(neurons, rule)
     for item in range(known):
         out[item] = _score(out[item], neurons.target_norm[item], neurons.level[item], units)
@@ -153,16 +154,16 @@ def _reaches(
 def _least_level(
     units: tuple[np.float32, np.float32],
     own: np.float32,
-    total: float,
+    highest: float,
     ties_against: bool,
     bits: NDArray[np.int32],
 ) -> np.float32:
-    """The smallest level that `_reaches` own; infinite where none up to the total does.
+    """The smallest level that `_reaches` own; infinite where none up to `highest`, the total's, does.
 
     Rounded products never fall when a factor grows, so it is searched among the numbers themselves, by their bits.
     """
     level = bits.view(np.float32)
-    level[0] = 2.0 * total  # above all levels, however they were rounded
+    level[0] = 2.0 * highest  # above all levels, however they were rounded
     if not _reaches(level[0], units, own, ties_against):
         return np.float32(np.inf)
     low, high = 0, int(bits[0])
@@ -188,7 +189,8 @@ def rank_direct(
     """Rank of the target: 1 + the candidates that score at least as high, or higher where ties are in favour."""
     known, target, had, ties_against = candidates
     excited, norm, level = scratch.excited, neurons.target_norm, neurons.level
-    spread_direct(synapses, trace, _voices(trace, neurons, scratch), known, excited)
+    root = rule.synapse_power < 1.0
+    spread_direct(synapses, trace, _voices(trace, neurons, scratch), known, root, excited)
     units = _units(neurons, rule)
     own = _score(excited[target], norm[target], level[target], units)
     # Counted in 32 bits, as wide as the scores: twice the items a step.
@@ -221,12 +223,12 @@ def rank_bounded(
     """`rank_direct` in the bounded layout; order: the levels of all known items."""
     _, target, had, ties_against = candidates
     excited, norm, level = scratch.excited, neurons.target_norm, neurons.level
-    touched = scratch.touched[
-        : spread_bounded(synapses, trace, _voices(trace, neurons, scratch), excited, scratch.touched)
-    ]
+    voices, root = _voices(trace, neurons, scratch), rule.synapse_power < 1.0
+    touched = scratch.touched[: spread_bounded(synapses, trace, voices, root, excited, scratch.touched)]
     units = _units(neurons, rule)
     own = _score(excited[target], norm[target], level[target], units)
-    least = _least_level(units, own, neurons.total[0], ties_against, scratch.bits)
+    highest = neurons.total[0] ** rule.synapse_power
+    least = _least_level(units, own, highest, ties_against, scratch.bits)
     # As if none were touched; then those that are, by what they score and no longer by their level.
     above = count_from(order, least)
     if ties_against:

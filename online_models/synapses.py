@@ -44,14 +44,22 @@ def spread_direct(
     pres: NDArray[np.int32],
     gains: NDArray[np.float32],
     known: int,
+    root: bool,
     out: NDArray[np.float32],
 ) -> None:
     """out[post] = sum over k of gains[k] * w(pres[k], post), added in the order of k, for every post < known.
 
-    In the direct layout. Four rows a pass, so that `out` is read and written a fourth as often.
+    In the direct layout. root: of the square roots of w. Otherwise four rows a pass, so that `out` is read and written a
+    fourth as often; roots take longer than that.
     """
     weight = synapses.weight
     out[:known] = 0
+    if root:
+        for k in range(len(pres)):
+            row, gain = weight[pres[k]], gains[k]
+            for post in range(known):
+                out[post] += gain * np.sqrt(row[post])
+        return
     fours = len(pres) // 4 * 4
     for k in range(0, fours, 4):
         one, two, three, four = weight[pres[k]], weight[pres[k + 1]], weight[pres[k + 2]], weight[pres[k + 3]]
@@ -69,12 +77,13 @@ def spread_bounded(
     synapses: Synapses,
     pres: NDArray[np.int32],
     gains: NDArray[np.float32],
+    root: bool,
     out: NDArray[np.float32],
     touched: NDArray[np.int32],
 ) -> int:
     """out[post] += gains[k] * w(pres[k], post), in the order of k, in the bounded layout; `out` is all 0 before.
 
-    touched: int32, room for one more than there are posts; filled with the posts where `out` is no longer 0, each once.
+    root: of the square roots of w. touched: int32, room for one more than there are posts; filled with the posts where `out` is no longer 0, each once.
     Returns how many they are.
     """
     count = 0
@@ -83,7 +92,7 @@ def spread_bounded(
         for place in range(synapses.used[pres[k]]):
             post = posts[place]
             before = out[post]
-            after = before + gain * row[place]
+            after = before + gain * (np.sqrt(row[place]) if root else row[place])
             out[post] = after
             # Nothing is negative: what is not 0 stays so. Without a branch, for it would be a coin's toss.
             touched[count] = post

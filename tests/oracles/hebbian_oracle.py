@@ -2,7 +2,7 @@
 
 Trace y_1 (newest) ... y_L with gains g_k = step_decay^(k-1) * (1 + gap_k / gap_scale)^(-gap_exponent).
 
-    score(c) = sum_k g_k w(y_k, c) / (a(y_k)^p a(c)^q A^(1-p-q)) + popularity_weight * a(c) / A
+    score(c) = sum_k g_k w(y_k, c)^r / (a(y_k)^p a(c)^q A^(r-p-q)) + popularity_weight * (a(c) / A)^r
     w(y_k, x) += g_k        w(x, y_k) += reverse * g_k        a(x) += 1
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.oracles.history_oracle import Event
 
-Decayed = tuple[float, int]  # (value, tick at which it was that)
+Decayed = tuple[float, float]  # (value, tick at which it was that)
 
 
 class HebbianOracle:
@@ -32,11 +32,11 @@ class HebbianOracle:
         self.activity: dict[int, Decayed] = {}
         self.bounded = False
 
-    def at(self, value: Decayed | None, now: int) -> float:
+    def at(self, value: Decayed | None, now: float) -> float:
         """What is left of a value at `now`."""
         return value[0] * 2.0 ** (-(now - value[1]) / self.half_life) if value else 0.0
 
-    def weights(self, now: int) -> dict[tuple[int, int], float]:
+    def weights(self, now: float) -> dict[tuple[int, int], float]:
         """{(pre, post): w} at `now`."""
         return {(pre, post): self.at(w, now) for pre, row in self.rows.items() for post, w in row}
 
@@ -52,22 +52,22 @@ class HebbianOracle:
             for k, (item, then_ms) in enumerate(newest_first)
         ]
 
-    def scores(self, trace: Sequence[tuple[int, int]], now: int, time_ms: int) -> dict[int, float]:
+    def scores(self, trace: Sequence[tuple[int, int]], now: float, time_ms: int) -> dict[int, float]:
         """Score every item by the formula above."""
-        p, q = self.p["source_power"], self.p["target_power"]
+        p, q, r = self.p["source_power"], self.p["target_power"], self.p["synapse_power"]
         a = {item: self.at(value, now) for item, value in self.activity.items()}
         total = sum(a.values())
         excited: dict[int, float] = {}  # what does not depend on c is divided by once: exact sums stay exact
         for pre, gain in self.gains(trace, time_ms):
             for post, weight in self.rows.get(pre, []):
-                excited[post] = excited.get(post, 0.0) + gain * self.at(weight, now) / a[pre] ** p
+                excited[post] = excited.get(post, 0.0) + gain * self.at(weight, now) ** r / a[pre] ** p
         return {
-            item: excited.get(item, 0.0) / (own**q * total ** (1 - p - q))
-            + self.p["popularity_weight"] * own / total
+            item: excited.get(item, 0.0) / (own**q * total ** (r - p - q))
+            + self.p["popularity_weight"] * (own / total) ** r
             for item, own in a.items()
         }
 
-    def learn(self, event: Event, trace: Sequence[tuple[int, int]], tick: int, now: int) -> None:
+    def learn(self, event: Event, trace: Sequence[tuple[int, int]], tick: float, now: float) -> None:
         """Potentiate along the trace with the weight that the event has left at `now`."""
         if event.item >= self.p["direct_neurons"] and not self.bounded:
             self._bound(now)
@@ -77,7 +77,7 @@ class HebbianOracle:
             self._add(event.item, before, self.p["reverse"] * gain * left, now)
         self.activity[event.item] = (self.at(self.activity.get(event.item), now) + left, now)
 
-    def _add(self, pre: int, post: int, amount: float, now: int) -> None:
+    def _add(self, pre: int, post: int, amount: float, now: float) -> None:
         row = self.rows.setdefault(pre, [])
         posts = [other for other, _ in row]
         if post in posts:
@@ -91,7 +91,7 @@ class HebbianOracle:
             self.lost[pre] = (self.at(self.lost.get(pre), now) + left[weakest], now)
             row[weakest] = (post, (amount, now))
 
-    def _bound(self, now: int) -> None:
+    def _bound(self, now: float) -> None:
         self.bounded = True
         for pre, row in self.rows.items():
             strongest = sorted(row, key=lambda one: (-self.at(one[1], now), one[0]))
