@@ -31,17 +31,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.blend_kernel import (
-    PARTS,
-    Rule,
-    State,
-    Trace,
-    refresh_taken,
-    score_all,
-    scratch_for,
-    test_then_learn,
-    unit_at,
-)
+from online_models.blend_kernel import refresh_taken, score_all, test_then_learn
 from online_models.blend_potentials import (
     KINDS,
     NOBODY,
@@ -53,6 +43,7 @@ from online_models.blend_potentials import (
     recall,
     slot_of,
 )
+from online_models.blend_state import PARTS, Rule, State, Trace, scratch_for, unit_at
 from online_models.blend_trends import no_trends
 from online_models.blend_weights import AGES, CONTEXTS, GAPS, Weights, age_class, gap_class
 from online_models.ids import grown

@@ -142,8 +142,8 @@ def test_nothing_is_pickled_evaluated_or_given_to_a_shell() -> None:
 
 def test_loose_arithmetic_keeps_what_is_no_number() -> None:
     """Fused products and reordered sums are the same on every run of a build; NaN and infinity stay what they are."""
-    assert FUSED == {"contract"}
-    assert SUMMED == {"contract", "reassoc"}
+    assert {"contract"} == FUSED
+    assert {"contract", "reassoc"} == SUMMED
 
 
 def _dependency_names() -> set[str]:
