@@ -79,6 +79,9 @@ class HebbianConfig(AdaptiveDecayConfig):
     popularity_weight: float = 1.5
     half_life_events: float = 500_000.0
     half_life_s: float = 365 * 86_400.0
+    # After a large fall 1/64 is left of what was, 3,000 events later: what long memory holds of a world that is gone.
+    drift_pace: int = 1_000
+    drift_half_lives: float = 6.0
     direct_neurons: int = 4_096
     row_synapses: int = 256
 

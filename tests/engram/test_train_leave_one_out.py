@@ -22,7 +22,11 @@ QUICK = (
 def train(monkeypatch: pytest.MonkeyPatch, data_dir: Path, *arguments: str) -> Any:
     """Run the command in this process; return its exit code."""
     monkeypatch.delenv("ENGRAM_DATA_DIR", raising=False)
-    monkeypatch.setattr(sys, "argv", ["engram", "train", "--data-dir", str(data_dir), *arguments])
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["engram", "train", "--protocol", "leave-one-out", "--data-dir", str(data_dir), *arguments],
+    )
     with pytest.raises(SystemExit) as end:
         main()
     return end.value.code
