@@ -122,7 +122,7 @@ def rivals_of(
         if flags[word]:  # few are
             for item in range(8 * word, 8 * word + 8):
                 rivals[count] = item
-                count += above[item]
+                count += int(above[item])
     return count
 
 
