@@ -138,33 +138,6 @@ class UserOut(BaseModel):
     strongest_synapses: list[SynapseOut]
 
 
-class ModelOut(BaseModel):
-    """A model that is learned."""
-
-    name: str
-    ranks: bool
-    rates: bool
-    likes: bool
-    state_bytes: int
-
-
-class ModelsOut(BaseModel):
-    """All models that are learned, the default one named."""
-
-    default: str | None
-    models: list[ModelOut]
-
-
-class PrequentialOut(BaseModel):
-    """Prequential figures of now: {model: {span: {measure: value}}}, and the curve of Recall@10."""
-
-    events: int
-    figures: dict[str, dict[str, dict[str, float] | None]]
-    curve_events: list[int] = []
-    curve: dict[str, list[float | None]] = {}
-    drifts: list[dict[str, str | int | float]] = []
-
-
 class HealthOut(BaseModel):
     """Whether a process works."""
 
