@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from consumers.synapse_gauges import synapse_gauges
+from online_models.synapse_figures import THRESHOLD
 from online_models.synapse_view import most_active
 from serving.network import Network, drawn, synapse_model
 from serving.questions import UnknownError
@@ -18,7 +18,7 @@ _FIRST_EVENTS: Final = 500
 _NEURONS: Final = 36
 _EACH: Final = 3
 _ROWS: Final = 128
-_SHARE: Final = 0.002  # of the learner's time
+_SHARE: Final = 0.003  # of the learner's time
 
 
 class Look(NamedTuple):
@@ -57,16 +57,18 @@ class GrowthDiary:
         except UnknownError:
             self._there = False
             return
-        gauges = synapse_gauges([lane], _ROWS)
-        view = lane.models[model].synapse_view(lane.now, np.zeros(0, np.int32))
+        neurons = len(lane.rows.items)
+        rows = np.unique(np.linspace(0, neurons - 1, min(_ROWS, neurons)).astype(np.int32))
+        view = lane.models[model].synapse_view(lane.now, rows)
         assert view is not None
+        active = len(view.above(THRESHOLD).weight)
         chosen = most_active(view.activity, _NEURONS)
         self.looks.append(
             Look(
                 lane.learned,
                 lane.clock_time_ms,
-                int(gauges["engram_synapses"].get((model,), 0.0)),
-                gauges["engram_synapse_density_ratio"].get((model,), 0.0),
+                round(active * neurons / len(rows)),
+                active / view.possible if view.possible else 0.0,
                 drawn(lane, model, chosen, _EACH, np.zeros(0, np.int32)),
             )
         )
