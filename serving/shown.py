@@ -52,9 +52,11 @@ def in_words(one: Shown, shelf: Shelf) -> str:
         return f"Popular: {had}. Nothing that you rated is wired to it yet."
     first = one.because[0]
     when = time.strftime("%B %Y", time.gmtime(first.event_time_ms / 1000))
-    names = " and ".join(shelf.title(why.item) for why in one.because[:2])
-    strength = f"{first.weight:.1f} fresh co-activations"
-    return (
-        f"Because you rated {names}. {shelf.title(first.item)} (rated in {when}) is wired to it as strongly as {strength}, "
-        f"{100 * first.share:.0f} % of all that speaks for it. {had[0].upper()}{had[1:]}."
+    names = [shelf.title(why.item) for why in one.because[:2]]
+    strength = f"wired to it as strongly as {first.weight:.1f} fresh co-activations"
+    why = (
+        f"Because you rated {names[0]} in {when}, {strength}"
+        if len(names) == 1
+        else f"Because you rated {names[0]} and {names[1]}. {names[0]} (rated in {when}) is {strength}"
     )
+    return f"{why}, {100 * first.share:.0f} % of all that speaks for it. {had[0].upper()}{had[1:]}."

@@ -22,11 +22,8 @@ def show() -> None:
     """Draw the page."""
     visit: Visit | None = st.session_state.get("visit")
     if visit is None:
-        asked = st.query_params.get("user", "")
-        if not asked:
-            _become()
-            return
-        visit = st.session_state["visit"] = Visit(asked)
+        _become()
+        return
     st.query_params["user"] = visit.user
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.title(f"For {plain(visit.user)}")

@@ -37,6 +37,8 @@ def main() -> None:
         position="top",
     )
     visit: Visit | None = st.session_state.get("visit")
+    if visit is None and (user := st.query_params.get("user", "")):
+        visit = st.session_state["visit"] = Visit(user)
     if (visit is not None and not visit.send(api())) or not api().ready():
         wait_for_the_api(len(visit.waiting) if visit is not None else 0)
         return

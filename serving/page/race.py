@@ -69,7 +69,7 @@ def _podium(said: PrequentialOut, floors: list[str]) -> None:
 def _marks(said: PrequentialOut) -> None:
     drifts, steps = len(said.drifts), len(said.hand_overs)
     if drifts or steps:
-        st.caption(f"Along the lower edge: ▲ {drifts} drifts noticed, ★ {steps} hand-overs of batch models.")
+        st.caption(f"Along the lower edge: ▲ drifts noticed ({drifts}), ★ hand-overs of batch models ({steps}).")
     else:
         st.caption("No drift noticed, and no hand-over of a batch model, so far.")
 
@@ -81,7 +81,7 @@ def _significance(said: PrequentialOut) -> None:
         return
     st.plotly_chart(charts.differences(said), key="differences", config={"displayModeBar": False})
     decided = [
-        f"{pair.better} is better ({pair.model} against {pair.baseline}, since event {pair.decided_at:,})"
+        f"{pair.better} over {pair.baseline if pair.better == pair.model else pair.model} (at event {pair.decided_at:,})"
         for pair in said.significance.pairs
         if pair.better and pair.decided_at is not None
     ]
