@@ -24,7 +24,7 @@ from consumers.measured import live_measures, model_measures
 from consumers.metrics import EvaluatorMetrics
 from consumers.predictions import Drift, LaneSummary, PredictionBlock, decode_prediction
 from consumers.result import RunInfo, build_result, evaluator_digest
-from evaluation.figures import Figures, curves_of, figures_of
+from evaluation.figures import ALL, Figures, curves_of, figures_of
 from evaluation.named_arrays import under
 from evaluation.prequential import PrequentialConfig
 from evaluation.significance import SignificanceConfig, significance_of
@@ -147,12 +147,12 @@ class Evaluator:
         """Return how models differ (`evaluation.significance.significance_of`); None before there is a pair."""
         return significance_of([lane.comparison for lane in self._states()]) if self.lanes else None
 
-    def beyond(self) -> dict[str, dict[str, Figures | None] | None]:
-        """Return {model: {span: coverage, novelty, diversity of its lists}} of the models that rank."""
+    def beyond(self) -> dict[str, Figures]:
+        """Return {model: coverage, novelty, diversity, ...} of the lists so far of each model that ranks."""
         states = self._states()
-        return {
-            name: model_measures(states, name)["beyond"] for name in (states[0].ranking.models if states else ())
-        }
+        names = states[0].ranking.models if states else []
+        found = {name: model_measures(states, name)["beyond"] for name in names}
+        return {name: spans[ALL] for name, spans in found.items() if spans and spans[ALL]}
 
     def hand_overs(self) -> list[dict[str, Any]]:
         """Return what became of versions of batch models, in order of their event, as result.json has it."""

@@ -18,7 +18,6 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from engram import options
 from engram.children import Child, StopRequest
 from engram.demo_command import choose
 from engram.options import settings_command
@@ -71,7 +70,9 @@ def app(
         checkpoint_every_s=max(settings.checkpoint_every_s, _CHECKPOINT_EVERY_S),
     )
     _check_free(port)
-    typer.echo(f"{said}\nlog and checkpoints: {out}\nstarting (the first time, kernels are compiled: a minute or two) ...")
+    typer.echo(
+        f"{said}\nlog and checkpoints: {out}\nstarting (the first time, kernels are compiled: a minute or two) ..."
+    )
     running = _App(settings, out, port, api_port)
     try:
         running.run()
@@ -164,7 +165,9 @@ class _App:
 
     def _start_api(self) -> Child:
         replay = ["--replay", self._settings.dataset] if self._settings.dataset is not None else []
-        return self._start("API", "serve", "--port", str(self._api_port), "--config", str(self._config), *replay)
+        return self._start(
+            "API", "serve", "--port", str(self._api_port), "--config", str(self._config), *replay
+        )
 
     def _start_page(self) -> Child:
         where = f"http://127.0.0.1:{self._api_port}"

@@ -60,7 +60,7 @@ def check_installed() -> None:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise SettingsError(
-            f"{', '.join(missing)} is not installed; to have it: make app, or pip install \"engram-stream[page]\""
+            f'{", ".join(missing)} is not installed; to have it: make app, or pip install "engram-stream[page]"'
         )
 
 

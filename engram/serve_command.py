@@ -37,7 +37,9 @@ _LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 
 ReplayOption = Annotated[
     str | None,
-    typer.Option("--replay", metavar="DATASET", help="Replay this data set beside, as `engram produce` would."),
+    typer.Option(
+        "--replay", metavar="DATASET", help="Replay this data set beside, as `engram produce` would."
+    ),
 ]
 SERVE_SETTINGS = (
     *options.LOG,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -45,6 +45,12 @@ class Access:
     origins: tuple[str, ...] = ()
 
 
+class _Part(Protocol):
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 @contextlib.contextmanager
 def serving_of(
     settings: Settings, access: Access | None = None, *, replay: bool = False
@@ -71,10 +77,10 @@ def serving_of(
     live = LiveLearner(lambda: _learner(settings, topics, registry))
     figures = LiveEvaluator(lambda: _evaluator(settings, topics))
     beside = LiveReplay(settings, topics, lambda: live.positions.at) if replay else None
-    parts = [live, figures, writer, titles] + ([beside] if beside is not None else [])
+    parts: list[_Part] = [live, figures, writer, titles]
     started: list[Callable[[], None]] = []
     try:
-        for part in parts:
+        for part in [*parts, beside] if beside is not None else parts:
             part.start()
             started.append(part.stop)
         asyncio.run(_warm_up(live))

@@ -12,13 +12,14 @@ from typing import Annotated, Any, Final
 from fastapi import FastAPI, Header, Path, Query, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from eventlog.codec import WireEvent
 from eventlog.errors import EventError
 from serving import bodies, questions
 from serving.access import MAX_BODY_BYTES
 from serving.insight import add_insight
+from serving.openapi import describe_as_it_is, problems
 from serving.parts import Serving
 from serving.problems import ProblemError, answer_problems, problem
 from serving.questions import Asking
@@ -28,7 +29,8 @@ from serving.writes import wire_error
 
 STALLED_AFTER_S: Final = 60.0
 _OPEN: Final = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs")
-User = Annotated[str, Path(min_length=1, max_length=256, examples=["196"])]
+_HEALTH: Final[dict[int | str, dict[str, Any]]] = {503: {"model": bodies.HealthOut}}
+User = Annotated[str, Path(min_length=1, max_length=256, pattern=bodies.NO_CONTROLS, examples=["196"])]
 
 
 def build_app(serving: Serving) -> FastAPI:
@@ -39,7 +41,7 @@ def build_app(serving: Serving) -> FastAPI:
         summary="Recommendations that learn from every event.",
         description="Send an event, and read a list that has learned it: give the position that the event was accepted at "
         "as `after`. Errors are problem details (RFC 9457).",
-        responses={code: {"model": bodies.ProblemOut} for code in (401, 413, 422, 429, 503)},
+        responses=problems(401, 413, 422, 429, 503),
     )
     answer_problems(app)
     if serving.origins:
@@ -54,6 +56,7 @@ def build_app(serving: Serving) -> FastAPI:
     _add_reads(app, serving)
     add_insight(app, serving)
     _add_operations(app, serving)
+    describe_as_it_is(app, serving.writer.limits)
     return app
 
 
@@ -100,7 +103,13 @@ async def _guarded(
 
 
 def _add_writes(app: FastAPI, serving: Serving) -> None:
-    @app.post("/v1/events", status_code=202, response_model=bodies.Accepted, tags=["events"])
+    @app.post(
+        "/v1/events",
+        status_code=202,
+        response_model=bodies.Accepted,
+        tags=["events"],
+        responses=problems(400, 411),
+    )
     async def send_events(
         body: bodies.EventIn | bodies.EventsIn,
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
@@ -144,7 +153,12 @@ async def _accept(serving: Serving, events: list[WireEvent]) -> bodies.Accepted:
 def _add_reads(app: FastAPI, serving: Serving) -> None:
     shelf = serving.shelf
 
-    @app.get("/v1/users/{user}/recommendations", response_model=bodies.RecommendationsOut, tags=["users"])
+    @app.get(
+        "/v1/users/{user}/recommendations",
+        response_model=bodies.RecommendationsOut,
+        tags=["users"],
+        responses=problems(404, 504),
+    )
     async def recommend(
         user: User,
         k: Annotated[int, Query(ge=1, le=200)] = 10,
@@ -181,7 +195,9 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
             }
         )
 
-    @app.get("/v1/items/{item}/similar", response_model=bodies.SimilarOut, tags=["items"])
+    @app.get(
+        "/v1/items/{item}/similar", response_model=bodies.SimilarOut, tags=["items"], responses=problems(404)
+    )
     async def similar_items(
         item: ItemId,
         k: Annotated[int, Query(ge=1, le=200)] = 10,
@@ -207,7 +223,7 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
         popular = await serving.ask(lambda streams: questions.best_items(streams, k))
         return {"items": [described(item, shelf.get(item)) for item in popular]}
 
-    @app.get("/v1/users/{user}", response_model=bodies.UserOut, tags=["users"])
+    @app.get("/v1/users/{user}", response_model=bodies.UserOut, tags=["users"], responses=problems(504))
     async def show_user(
         user: User,
         after: Annotated[str | None, Query(max_length=2_000)] = None,
@@ -242,7 +258,7 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
 
 
 def _add_operations(app: FastAPI, serving: Serving) -> None:
-    @app.get("/healthz", response_model=bodies.HealthOut, tags=["operations"])
+    @app.get("/healthz", response_model=bodies.HealthOut, responses=_HEALTH, tags=["operations"])
     async def healthz() -> Any:
         """200 while the learner's loop goes round."""
         silent_s = time.monotonic() - serving.live.beaten_at_s
@@ -252,7 +268,7 @@ def _add_operations(app: FastAPI, serving: Serving) -> None:
             200 if fine else 503,
         )
 
-    @app.get("/readyz", response_model=bodies.HealthOut, tags=["operations"])
+    @app.get("/readyz", response_model=bodies.HealthOut, responses=_HEALTH, tags=["operations"])
     async def readyz() -> Any:
         """200 once the learner answers."""
         try:

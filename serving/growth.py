@@ -81,4 +81,4 @@ class GrowthDiary:
     def at(self, events: int) -> Look | None:
         """The last look at or before `events`, else the first; None without any."""
         before = [look for look in self.looks if look.learned <= events]
-        return (before or self.looks[:1] or [None])[-1]
+        return before[-1] if before else next(iter(self.looks), None)

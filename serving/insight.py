@@ -10,6 +10,7 @@ from serving import insight_bodies as bodies
 from serving import questions
 from serving.growth import Look
 from serving.network import Around, Network, item_profile, network
+from serving.openapi import problems
 from serving.parts import ReplayControl, Serving
 from serving.problems import ProblemError
 from serving.reads import Streams
@@ -42,9 +43,7 @@ def _add_race(app: FastAPI, serving: Serving) -> None:
         own = [name for name in ranking if name not in questions.FLOORS]
         return {
             "default": next(iter(own or ranking), None),
-            "models": [
-                {"name": name, "floor": name in questions.FLOORS, **of} for name, of in found.items()
-            ],
+            "models": [{"name": name, "floor": name in questions.FLOORS, **of} for name, of in found.items()],
         }
 
     @app.get("/v1/metrics/prequential", response_model=bodies.PrequentialOut, tags=["models"])
@@ -66,7 +65,9 @@ def _add_race(app: FastAPI, serving: Serving) -> None:
 def _add_synapses(app: FastAPI, serving: Serving) -> None:
     shelf = serving.shelf
 
-    @app.get("/v1/items/{item}", response_model=bodies.ItemProfileOut, tags=["items"])
+    @app.get(
+        "/v1/items/{item}", response_model=bodies.ItemProfileOut, tags=["items"], responses=problems(404)
+    )
     async def show_item(
         item: ItemId,
         k: Annotated[int, Query(ge=1, le=100)] = 15,
@@ -83,7 +84,7 @@ def _add_synapses(app: FastAPI, serving: Serving) -> None:
             "bonds": [bond._asdict() | {"title": shelf.title(bond.item)} for bond in found.bonds],
         }
 
-    @app.get("/v1/network", response_model=bodies.NetworkOut, tags=["synapses"])
+    @app.get("/v1/network", response_model=bodies.NetworkOut, tags=["synapses"], responses=problems(404))
     async def show_network(
         user: Neighbours = None,
         item: Neighbours = None,
@@ -143,12 +144,14 @@ def _add_replay(app: FastAPI, serving: Serving) -> None:
             raise ProblemError(404, "no replay runs here, expected an API started with --replay")
         return serving.replay
 
-    @app.get("/v1/replay", response_model=bodies.ReplayOut, tags=["replay"])
+    @app.get("/v1/replay", response_model=bodies.ReplayOut, tags=["replay"], responses=problems(404))
     async def show_replay() -> Any:
         """How far the replay is that runs beside."""
         return control().state()._asdict()
 
-    @app.put("/v1/replay", response_model=bodies.ReplayOut, tags=["replay"])
+    @app.put(
+        "/v1/replay", response_model=bodies.ReplayOut, tags=["replay"], responses=problems(400, 404, 411)
+    )
     async def change_replay(body: bodies.ReplayIn) -> Any:
         """Pause it, or let it go on at another rate."""
         return control().change(paused=body.paused, rate=body.rate)._asdict()

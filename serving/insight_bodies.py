@@ -152,8 +152,8 @@ class ReplayIn(BaseModel):
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"paused": False, "rate": 2000.0}]}
     )
-    paused: bool = False
-    rate: Annotated[float | None, Field(gt=0, le=1e6, allow_inf_nan=False)] = None
+    paused: Annotated[bool, Field(strict=True)] = False
+    rate: Annotated[float | None, Field(gt=0, le=1e6, allow_inf_nan=False, strict=True)] = None
 
 
 class ReplayOut(BaseModel):

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from consumers.evaluator import Evaluator
-from evaluation.figures import ALL
 
 _STEP_S: Final = 0.25
 _BLOCKS: Final = 4  # of predictions, evaluated at a time
@@ -86,7 +85,7 @@ def describe(evaluator: Evaluator) -> dict[str, Any]:
         "curve_span": counted[0] if counted else None,
         "curve": {model: of[counted[0]]["recall@10"] for model, of in curves["models"].items() if counted},
         "significance": evaluator.significance(),
-        "beyond": {model: (of or {}).get(ALL) or {} for model, of in evaluator.beyond().items()},
+        "beyond": evaluator.beyond(),
         "drifts": [drift._asdict() for drift in evaluator.drifts()],
         "hand_overs": evaluator.hand_overs(),
     }

@@ -41,7 +41,10 @@ class ReplayControl(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """What the API stands on. answer_timeout_s: of a question to the state; after_timeout_s: of waiting for an event."""
+    """What the API stands on. answer_timeout_s: of a question to the state; after_timeout_s: of waiting for an event.
+
+    longest_wait_s: what a caller may ask to wait for an event, at most.
+    """
 
     live: LiveLearner
     figures: LiveEvaluator
@@ -55,6 +58,7 @@ class Serving:
     origins: tuple[str, ...] = ()
     answer_timeout_s: float = 5.0
     after_timeout_s: float = 10.0
+    longest_wait_s: float = 60.0
 
     async def ask(self, question: Question) -> Any:
         """Ask the learner's state. Raises `ProblemError` where it is busy, or what is asked for is out of range."""
@@ -62,7 +66,9 @@ class Serving:
             return await self.live.reads.ask(question, self.answer_timeout_s)
         except TimeoutError:
             raise ProblemError(
-                503, f"the learner did not answer in {self.answer_timeout_s:g} s", headers={"Retry-After": "1"}
+                503,
+                f"the learner did not answer in {self.answer_timeout_s:g} s",
+                headers={"Retry-After": "1"},
             ) from None
         except ValueError as error:
             raise ProblemError(422, str(error)) from None
@@ -73,7 +79,9 @@ class Serving:
             return None
         position = parse_position(after)
         try:
-            return await self.live.positions.wait(position, timeout_s or self.after_timeout_s)
+            return await self.live.positions.wait(
+                position, min(timeout_s or self.after_timeout_s, self.longest_wait_s)
+            )
         except TimeoutError:
             at = ".".join(f"{p}-{offset}" for p, offset in sorted(self.live.positions.at.items()))
             raise ProblemError(

@@ -53,7 +53,7 @@ def _taste(visit: Visit, known: CatalogueOut) -> None:
         st.metric("Diversity of your list of 20", f"{diversity(listed):.2f}", border=True)
         st.metric("Genres in it", f"{len(genres)} of {len(known.genres)}", border=True)
         years = [one.year for one in listed if one.year]
-        st.metric("Years in it", f"{min(years)}–{max(years)}" if years else "unknown", border=True)
+        st.metric("Years in it", f"{min(years)} to {max(years)}" if years else "unknown", border=True)
     st.caption("Diversity: mean over pairs of how different their genres are (1 less the Jaccard index).")
 
 
@@ -92,9 +92,7 @@ def _films(known: CatalogueOut) -> None:
         st.metric("Users", f"{known.users:,}", border=True)
         st.metric("Events learned", f"{known.learned_events:,}", border=True)
     if known.genres:
-        st.plotly_chart(
-            charts.bars(known.genres, "films"), key="genres", config={"displayModeBar": False}
-        )
+        st.plotly_chart(charts.bars(known.genres, "films"), key="genres", config={"displayModeBar": False})
     if known.decades:
         decades = {f"{decade}s": count for decade, count in known.decades.items()}
         st.plotly_chart(charts.bars(decades, "films"), key="decades", config={"displayModeBar": False})

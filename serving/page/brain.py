@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-from serving.client import ApiError
+from serving.client import ApiError, EngramClient
 from serving.insight_bodies import NetworkOut
 from serving.page import charts
 from serving.page.connection import api
@@ -54,7 +54,8 @@ def _network(view: str, visit: Visit | None) -> NetworkOut | None:
         neurons = st.slider("Neurons", 10, 100, 40, 5)
         each = st.slider("Synapses of each, the strongest", 1, 10, 4)
     try:
-        return api().network(**asked, neurons=neurons, each=each)
+        client: EngramClient = api()
+        return client.network(**asked, neurons=neurons, each=each)
     except ApiError as error:
         if error.status != _NOT_FOUND:
             raise

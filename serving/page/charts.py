@@ -44,7 +44,9 @@ def race(said: PrequentialOut, floors: Sequence[str]) -> Any:
         )
     for drift in said.drifts:
         at, model = drift["at"], str(drift["model"])
-        figure.add_vline(x=at, line={"color": colours.get(model, GREY), "width": 1, "dash": "dot"}, opacity=0.6)
+        figure.add_vline(
+            x=at, line={"color": colours.get(model, GREY), "width": 1, "dash": "dot"}, opacity=0.6
+        )
     _marks(figure, said, colours)
     figure.update_xaxes(title="events", rangemode="tozero")
     figure.update_yaxes(title="Recall@10", rangemode="tozero")
@@ -73,9 +75,11 @@ def _marks(figure: Any, said: PrequentialOut, colours: Mapping[str, str]) -> Non
 
 def differences(said: PrequentialOut) -> Any:
     """Differences of models in Recall@10 with their intervals; an interval without 0 is a difference."""
-    pairs = [pair for pair in (said.significance.pairs if said.significance else []) if pair.difference is not None]
+    pairs = [
+        pair for pair in (said.significance.pairs if said.significance else []) if pair.difference is not None
+    ]
     figure = go.Figure()
-    names = [f"{pair.model} − {pair.baseline}" for pair in pairs]
+    names = [f"{pair.model} over {pair.baseline}" for pair in pairs]
     sure = [pair.low is not None and pair.high is not None and pair.low * pair.high > 0 for pair in pairs]
     figure.add_scatter(
         x=[pair.difference for pair in pairs],
@@ -162,8 +166,12 @@ def profile(said: ItemProfileOut) -> Any:
     bonds = list(reversed(said.bonds))
     names = [short(bond.title, _LONGEST) for bond in bonds]
     figure = go.Figure()
-    figure.add_bar(y=names, x=[bond.weight for bond in bonds], name="to it", orientation="h", marker_color=PALETTE[0])
-    figure.add_bar(y=names, x=[bond.back for bond in bonds], name="back", orientation="h", marker_color=PALETTE[1])
+    figure.add_bar(
+        y=names, x=[bond.weight for bond in bonds], name="to it", orientation="h", marker_color=PALETTE[0]
+    )
+    figure.add_bar(
+        y=names, x=[bond.back for bond in bonds], name="back", orientation="h", marker_color=PALETTE[1]
+    )
     figure.update_xaxes(title="weight, in fresh co-activations")
     return _laid_out(figure, 120 + 26 * len(bonds), legend=True)
 
@@ -174,9 +182,15 @@ def mental_image(said: UserOut, most: int = 24) -> Any:
     told.sort(key=lambda of: of[1][0] - of[1][1])
     names = [short(name, _LONGEST) for name, _ in told]
     figure = go.Figure()
-    figure.add_bar(y=names, x=[like for _, (like, _) in told], name="liked", orientation="h", marker_color=PALETTE[2])
     figure.add_bar(
-        y=names, x=[-dislike for _, (_, dislike) in told], name="disliked", orientation="h", marker_color=PALETTE[4]
+        y=names, x=[like for _, (like, _) in told], name="liked", orientation="h", marker_color=PALETTE[2]
+    )
+    figure.add_bar(
+        y=names,
+        x=[-dislike for _, (_, dislike) in told],
+        name="disliked",
+        orientation="h",
+        marker_color=PALETTE[4],
     )
     figure.update_layout(barmode="relative")
     figure.update_xaxes(title="how often the bit was on, share")

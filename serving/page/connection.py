@@ -29,13 +29,15 @@ def api() -> EngramClient:
 @st.cache_data(ttl=_KNOWN_FOR_S, show_spinner=False)
 def catalogue() -> CatalogueOut:
     """What there is to recommend, as of a few seconds ago."""
-    return api().catalogue()
+    client: EngramClient = api()
+    return client.catalogue()
 
 
 @st.cache_data(ttl=_KNOWN_FOR_S, show_spinner=False)
 def models() -> ModelsOut:
     """Which models are learned, as of a few seconds ago."""
-    return api().models()
+    client: EngramClient = api()
+    return client.models()
 
 
 def wait_for_the_api(waiting: int) -> None:

@@ -134,9 +134,7 @@ def _onboarding(visit: Visit, found: RecommendationsOut) -> None:
         st.markdown(f"**{_ENOUGH} ratings and it knows you.** What do you like?")
         st.progress(min(found.user_events / _ENOUGH, 1.0), text=f"{found.user_events} of {_ENOUGH} rated")
         names = list(catalogue().genres)[:12]
-        liked = st.pills(
-            "Tastes", names, selection_mode="multi", key="tastes", label_visibility="collapsed"
-        )
+        liked = st.pills("Tastes", names, selection_mode="multi", key="tastes", label_visibility="collapsed")
         if not liked:
             st.caption("Choose a genre or two, or search above, or rate what the list below has.")
             return
@@ -158,7 +156,10 @@ def _list(visit: Visit, found: RecommendationsOut, moves: Moves | None) -> None:
         _what_moved(visit.cause, found.items, moves)
     if found.after is not None and found.after.dead_lettered:
         st.error(f"Your last rating could not be used: {', '.join(found.after.dead_lettered)}")
-    who = {"new user": "nothing is known of you yet: this is what is popular", "few events": "still learning you"}
+    who = {
+        "new user": "nothing is known of you yet: this is what is popular",
+        "few events": "still learning you",
+    }
     state = who.get(found.cold or "", f"{found.user_events:,} films rated")
     st.caption(f"By {plain(found.model)}, after {found.learned_events:,} events; {state}.")
     if not found.items:
@@ -170,7 +171,7 @@ def _list(visit: Visit, found: RecommendationsOut, moves: Moves | None) -> None:
 def _what_moved(cause: Rated | None, items: Sequence[ItemOut], moves: Moves) -> None:
     """Say what the last rating changed."""
     what = f"You gave {plain(cause.title)} {cause.stars} ★. " if cause is not None else "You took that back. "
-    if not moves.count:
+    if not moves.moved:
         st.info(f"{what}The list stays as it was.", icon=":material/balance:")
         return
     counts = [
@@ -182,7 +183,7 @@ def _what_moved(cause: Rated | None, items: Sequence[ItemOut], moves: Moves) -> 
         )
         if number
     ]
-    lines = [f"{what}**{moves.count} of {len(items)} moved**: {', '.join(counts)}."]
+    lines = [f"{what}**{moves.moved} of {len(items)} moved**: {', '.join(counts)}."]
     for one, weight, share in caused_by(cause.item, items, moves)[:3] if cause is not None else ():
         lines.append(
             f"- **{plain(one.title)}** came up: wired to {plain(cause.title) if cause else ''} with weight {weight:.1f}, "
@@ -193,7 +194,9 @@ def _what_moved(cause: Rated | None, items: Sequence[ItemOut], moves: Moves) -> 
     st.success("\n".join([lines[0], "", *lines[1:]]), icon=":material/bolt:")
 
 
-def _row(visit: Visit, one: ItemOut, where: str, place: int | None = None, moves: Moves | None = None) -> None:
+def _row(
+    visit: Visit, one: ItemOut, where: str, place: int | None = None, moves: Moves | None = None
+) -> None:
     """One film with its stars; in the list with its place, its move, and its reasons."""
     with st.container(border=True, key=f"{where}-{one.item}"):
         words, acts = st.columns([0.7, 0.3], vertical_alignment="center")

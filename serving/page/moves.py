@@ -17,7 +17,7 @@ class Moves(NamedTuple):
     left: tuple[str, ...]
 
     @property
-    def count(self) -> int:
+    def moved(self) -> int:
         """How many items of the new list stand where they did not."""
         return len(self.entered) + len(self.risen) + len(self.fallen)
 

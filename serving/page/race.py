@@ -39,8 +39,9 @@ def _figures(said: PrequentialOut, floors: list[str]) -> None:
     span = (said.curve_span or "").removeprefix("window_")
     of = f" of {said.total_events:,}" if said.total_events and said.events <= said.total_events else ""
     st.caption(
-        f"{said.events:,}{of} events; each point is over the {int(span):,} events before it. " if span.isdigit() else ""
-        f"{said.events:,} events. "
+        f"{said.events:,}{of} events; each point is over the {int(span):,} events before it. "
+        if span.isdigit()
+        else f"{said.events:,} events. "
     )
     _marks(said)
     _significance(said)
@@ -56,7 +57,7 @@ def _podium(said: PrequentialOut, floors: list[str]) -> None:
         for score, model in ranked[:4]:
             above = None
             if floor and model not in floors:
-                above = f"{score / floor:.1f} × the floor"
+                above = f"{score / floor:.1f} times the floor"
             st.metric(
                 f"{model} (floor)" if model in floors else model,
                 f"{score:.4f}",
@@ -69,7 +70,9 @@ def _podium(said: PrequentialOut, floors: list[str]) -> None:
 def _marks(said: PrequentialOut) -> None:
     drifts, steps = len(said.drifts), len(said.hand_overs)
     if drifts or steps:
-        st.caption(f"Along the lower edge: ▲ drifts noticed ({drifts}), ★ hand-overs of batch models ({steps}).")
+        st.caption(
+            f"Along the lower edge: ▲ drifts noticed ({drifts}), ★ hand-overs of batch models ({steps})."
+        )
     else:
         st.caption("No drift noticed, and no hand-over of a batch model, so far.")
 

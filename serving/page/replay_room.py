@@ -53,7 +53,9 @@ def _progress(state: ReplayOut) -> None:
 
 def _controls(state: ReplayOut) -> None:
     if state.paused:
-        st.button("Go on", type="primary", icon=":material/play_arrow:", on_click=_change, args=(False, state.rate))
+        st.button(
+            "Go on", type="primary", icon=":material/play_arrow:", on_click=_change, args=(False, state.rate)
+        )
     else:
         st.button("Pause", icon=":material/pause:", on_click=_change, args=(True, state.rate))
     names = list(_RATES)

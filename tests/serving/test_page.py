@@ -21,7 +21,14 @@ from tests.serving.films import put_films, ratings
 sync_api = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("streamlit")
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
+COLOUR = "getComputedStyle(document.querySelector('[data-testid=stApp]')).colorScheme"
 SLOW_MS = 60_000.0  # never waited for: a machine may be busy
 
 
@@ -35,7 +42,9 @@ class Running(NamedTuple):
     def api_pid(self) -> int:
         """The process that learns and answers."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return next(int(pid) for pid in children if b"serve" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"))
+        return next(
+            int(pid) for pid in children if b"serve" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        )
 
 
 def free_port() -> int:
@@ -51,7 +60,17 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     put_films(folder / "log.sqlite")
     port = free_port()
     models = [word for name in ("popularity", "hebbian", "wisard") for word in ("--model", name)]
-    command = [sys.executable, "-m", "engram", "app", "--no-replay", "--out", str(folder), "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "engram",
+        "app",
+        "--no-replay",
+        "--out",
+        str(folder),
+        "--port",
+        str(port),
+    ]
     with subprocess.Popen([*command, *models], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -91,7 +110,9 @@ def tab(browser: Any) -> Iterator[Any]:
     page.on(
         "request",
         lambda request: (
-            None if re.match(r"(https?|ws)://127\.0\.0\.1[:/]|data:|blob:", request.url) else left.append(request.url)
+            None
+            if re.match(r"(https?|ws)://127\.0\.0\.1[:/]|data:|blob:", request.url)
+            else left.append(request.url)
         ),
     )
     yield page
@@ -181,32 +202,35 @@ def test_filters_and_diversity_change_the_list(running: Running, tab: Any) -> No
     settle(tab)
 
 
-@pytest.mark.parametrize(
-    ("path", "texts"),
-    [
-        ("brain", ["neurons and their", "One neuron", "Users who had it", "Your mental image"]),
-        ("race", ["popularity (floor)", "× the floor", "Is it more than luck?"]),
-        ("analytics", ["Your taste", "Diversity of your list of 20", "The films"]),
-        ("replay-room", ["No replay runs beside."]),
-        ("about", ["Engram learns from every event."]),
-    ],
-)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_each_page_is_drawn_on_a_screen_and_on_a_phone(
-    path: str, texts: list[str], scheme: str, running: Running, browser: Any
-) -> None:
-    size = {"width": 1280, "height": 900} if scheme == "light" else {"width": 390, "height": 844}
-    context = browser.new_context(viewport=size, color_scheme=scheme)
+PAGES = {
+    "Brain": ["neurons and their", "One neuron", "Users who had it", "Your mental image"],
+    "Race": ["popularity (floor)", "times the floor", "Is it more than luck?"],
+    "Analytics": ["Your taste", "Diversity of your list of 20", "The films"],
+    "Replay room": ["No replay runs beside."],
+    "About": ["Engram learns from every event."],
+}
+
+
+def test_each_page_is_drawn_from_the_menu(running: Running, tab: Any) -> None:
+    tab.goto(f"{running.url}/?user=u1")
+    for name, texts in PAGES.items():
+        tab.get_by_role("link", name=name).first.click()
+        for text in texts:
+            visible(tab, text)
+        settle(tab)
+        assert tab.evaluate(COLOUR) == "light"
+
+
+def test_each_page_fits_a_phone_in_the_dark(running: Running, browser: Any) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
     context.set_default_timeout(SLOW_MS)
     page = context.new_page()
-    page.goto(f"{running.url}/{path}?user=u1")
-    for text in texts:
-        visible(page, text)
-    settle(page)
-    dark = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).colorScheme")
-    assert dark == scheme
-    # Nothing is wider than the screen.
-    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    for name in ("For you", "Brain", "Race"):
+        page.goto(f"{running.url}/{name.lower().replace(' ', '-')}?user=u1")
+        visible(page, PAGES.get(name, ["films rated"])[0])
+        settle(page)
+        assert page.evaluate(COLOUR) == "dark"
+        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     context.close()
 
 
@@ -231,6 +255,8 @@ def test_a_killed_learner_loses_nothing_and_the_page_goes_on_by_itself(running: 
         assert {had.item: had.rating for had in client.user("kim").history} == {"2": 4.0, "4": 5.0}
         assert len(client.user("u1").history) == 13
         deadline_s = time.monotonic() + 60
-        while client.prequential().events < client.catalogue().learned_events and time.monotonic() < deadline_s:
+        while (
+            client.prequential().events < client.catalogue().learned_events and time.monotonic() < deadline_s
+        ):
             time.sleep(0.2)
         assert client.prequential().events == client.catalogue().learned_events
