@@ -6,29 +6,25 @@ import asyncio
 import math
 import secrets
 import time
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 
-from fastapi import FastAPI, Header, Path, Query, Request, Response
+from fastapi import FastAPI, Header, Path, Query, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from eventlog.codec import WireEvent
-from eventlog.errors import EventError
 from serving import bodies, questions
-from serving.access import MAX_BODY_BYTES
+from serving.guard import Guard
 from serving.insight import add_insight
 from serving.openapi import describe_as_it_is, problems
 from serving.parts import Serving
-from serving.problems import ProblemError, answer_problems, problem
+from serving.problems import ProblemError, answer_problems
 from serving.questions import Asking
-from serving.red_metrics import RequestMetrics
 from serving.shown import ItemId, described, shown
 from serving.writes import wire_error
 
 STALLED_AFTER_S: Final = 60.0
-_OPEN: Final = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs")
 _HEALTH: Final[dict[int | str, dict[str, Any]]] = {503: {"model": bodies.HealthOut}}
 User = Annotated[str, Path(min_length=1, max_length=256, pattern=bodies.NO_CONTROLS, examples=["196"])]
 
@@ -51,55 +47,13 @@ def build_app(serving: Serving) -> FastAPI:
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["*"],
         )
-    _guard(app, serving)
+    app.add_middleware(Guard, serving=serving)
     _add_writes(app, serving)
     _add_reads(app, serving)
     add_insight(app, serving)
     _add_operations(app, serving)
     describe_as_it_is(app, serving.writer.limits)
     return app
-
-
-def _guard(app: FastAPI, serving: Serving) -> None:
-    """Keys, rates, sizes, and the RED metrics of every request."""
-    measured = RequestMetrics(serving.registry)
-
-    @app.middleware("http")
-    async def guard(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-        started_s = time.perf_counter()
-        response = await _guarded(request, go_on, serving)
-        route = request.scope.get("route")
-        name = getattr(route, "path", "other")
-        measured.observe(request.method, name, response.status_code, time.perf_counter() - started_s)
-        return response
-
-
-async def _guarded(
-    request: Request, go_on: Callable[[Request], Awaitable[Response]], serving: Serving
-) -> Response:
-    if request.url.path in _OPEN:
-        return await go_on(request)
-    key = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
-    if not serving.keys.allow(key):
-        headers = {"WWW-Authenticate": "Bearer"}
-        return problem(
-            request,
-            ProblemError(401, "expected a key, as X-API-Key or Authorization: Bearer", headers=headers),
-        )
-    caller = key or (request.client.host if request.client else "")
-    if (wait_s := serving.limit.wait_s(caller)) > 0:
-        retry = {"Retry-After": str(math.ceil(wait_s))}
-        return problem(
-            request, ProblemError(429, f"expected the next request in {wait_s:.2f} s", headers=retry)
-        )
-    length = request.headers.get("content-length", "")
-    if request.method in {"POST", "PUT"} and not length.isdigit():
-        return problem(request, ProblemError(411, "expected a Content-Length"))
-    if length.isdigit() and int(length) > MAX_BODY_BYTES:
-        return problem(
-            request, ProblemError(413, f"the body has {length} bytes, expected at most {MAX_BODY_BYTES:,}")
-        )
-    return await go_on(request)
 
 
 def _add_writes(app: FastAPI, serving: Serving) -> None:
@@ -138,12 +92,7 @@ def _wire(event: bodies.EventIn, key: str) -> WireEvent:
 
 
 async def _accept(serving: Serving, events: list[WireEvent]) -> bodies.Accepted:
-    errors = []
-    for at, event in enumerate(events):
-        try:
-            serving.writer.check(event)
-        except EventError as error:
-            errors.append(f"events[{at}]: {wire_error(error)}")
+    errors = [f"events[{at}]: {wire_error(error)}" for at, error in serving.writer.check(events)]
     if errors:
         raise ProblemError(422, f"{errors[0]} (nothing was accepted)", errors=errors)
     position = await serving.writer.write(events)

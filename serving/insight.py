@@ -51,7 +51,10 @@ def _add_race(app: FastAPI, serving: Serving) -> None:
         """How well each model has predicted, before it learned them, the events so far."""
         if serving.figures.failure is not None:
             raise ProblemError(503, f"no figures are made any more: {serving.figures.failure}")
-        said = dict(serving.figures.latest)
+        try:
+            said = dict(await serving.figures.latest(serving.answer_timeout_s))
+        except TimeoutError:
+            raise ProblemError(503, "figures are being made", headers={"Retry-After": "1"}) from None
         if said.get("beyond"):
             said["beyond"] = {model: bodies.floats(of) for model, of in said["beyond"].items()}
         if said.get("significance"):

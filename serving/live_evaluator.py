@@ -12,10 +12,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from consumers.evaluator import Evaluator
+from serving.reads import Reads
 
 _STEP_S: Final = 0.25
 _BLOCKS: Final = 4  # of predictions, evaluated at a time
-_DESCRIBE_EVERY_S: Final = 1.0
+_FRESH_S: Final = 1.0  # a description takes long: figures, and curves of all that was
 _NOTHING: Final[dict[str, Any]] = {"events": 0, "figures": {}}
 _log = logging.getLogger(__name__)
 
@@ -23,13 +24,14 @@ _log = logging.getLogger(__name__)
 class LiveEvaluator:
     """Steps the evaluator that `build` makes, in that thread: connections to a log are their thread's own.
 
-    latest: what the API says of now, made anew every second while events come.
+    failure: what ended the loop, None while it goes round.
     """
 
     def __init__(self, build: Callable[[], Evaluator]) -> None:
         self._build = build
-        self.latest: dict[str, Any] = _NOTHING
         self.failure: BaseException | None = None
+        self._reads = Reads()
+        self._described = (-_FRESH_S, -1, _NOTHING)
         self._stop = threading.Event()
         self._begun = threading.Event()
         self._thread = threading.Thread(target=self._run, name="evaluator", daemon=True)
@@ -44,30 +46,37 @@ class LiveEvaluator:
     def stop(self) -> None:
         """Stop, with a checkpoint."""
         self._stop.set()
+        self._reads.arrived.set()
         self._thread.join(30.0)
+
+    async def latest(self, timeout_s: float) -> dict[str, Any]:
+        """Return what the API says of now, made anew at most once a second. Raises `TimeoutError`."""
+        found: dict[str, Any] = await self._reads.ask(self._describe, timeout_s)
+        return found
+
+    def _describe(self, evaluator: Evaluator) -> dict[str, Any]:
+        made_s, events, found = self._described
+        now_s = time.monotonic()
+        if events != evaluator.events and now_s - made_s >= _FRESH_S:
+            found = describe(evaluator)
+            self._described = (now_s, evaluator.events, found)
+        return found
 
     def _run(self) -> None:
         try:
             with self._build() as evaluator:
-                self._loop(evaluator)
+                self._begun.set()
+                while not self._stop.is_set():
+                    taken = evaluator.step(0.0, _BLOCKS)
+                    self._reads.answer_some(evaluator)
+                    if not taken:
+                        self._reads.arrived.wait(_STEP_S)
+                evaluator.checkpoint()
         except BaseException as error:
             _log.exception("figures are not made any more")
             self.failure = error
         finally:
             self._begun.set()
-
-    def _loop(self, evaluator: Evaluator) -> None:
-        described_s, described = -_DESCRIBE_EVERY_S, -1
-        while not self._stop.is_set():
-            taken = evaluator.step(0.0, _BLOCKS)
-            now_s = time.monotonic()
-            if evaluator.events != described and now_s - described_s >= _DESCRIBE_EVERY_S:
-                self.latest = describe(evaluator)
-                described_s, described = now_s, evaluator.events
-            self._begun.set()
-            if not taken:
-                self._stop.wait(_STEP_S)
-        evaluator.checkpoint()
 
 
 def describe(evaluator: Evaluator) -> dict[str, Any]:
