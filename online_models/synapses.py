@@ -63,6 +63,31 @@ def spread_direct(
 
 
 @numba.njit(cache=True)
+def spread_row(
+    row: NDArray[np.float32],
+    posts: NDArray[np.int32],
+    gain: np.float32,
+    out: NDArray[np.float32],
+    touched: NDArray[np.int32],
+    count: int,
+) -> int:
+    """out[posts] += gain * row, of a row of the bounded layout: its weights, and the posts of its taken places.
+
+    touched: int32, room for one more than there are posts; touched[:count] are those where `out` is not 0, each once,
+    before and after. Returns how many they are.
+    """
+    for place in range(len(posts)):
+        post = posts[place]
+        before = out[post]
+        after = before + gain * row[place]
+        out[post] = after
+        # Nothing is negative: what is not 0 stays so. Without a branch, for it would be a coin's toss.
+        touched[count] = post
+        count += (before == 0) & (after != 0)
+    return count
+
+
+@numba.njit(cache=True)
 def spread_bounded(
     synapses: Synapses,
     pres: NDArray[np.int32],
@@ -72,20 +97,12 @@ def spread_bounded(
 ) -> int:
     """out[post] += gains[k] * w(pres[k], post), in the order of k, in the bounded layout; `out` is all 0 before.
 
-    touched: int32, room for one more than there are posts; filled with the posts where `out` is no longer 0, each once.
-    Returns how many they are.
+    touched: see `spread_row`. Returns how many posts it lists.
     """
     count = 0
     for k in range(len(pres)):
-        row, posts, gain = synapses.weight[pres[k]], synapses.post[pres[k]], gains[k]
-        for place in range(synapses.used[pres[k]]):
-            post = posts[place]
-            before = out[post]
-            after = before + gain * row[place]
-            out[post] = after
-            # Nothing is negative: what is not 0 stays so. Without a branch, for it would be a coin's toss.
-            touched[count] = post
-            count += (before == 0) & (after != 0)
+        posts = synapses.post[pres[k]][: synapses.used[pres[k]]]
+        count = spread_row(synapses.weight[pres[k]], posts, gains[k], out, touched, count)
     return count
 
 
@@ -132,6 +149,31 @@ def potentiate(synapses: Synapses, pre: int, post: int, amount: np.float32) -> N
         synapses.lost[pre] += row[found]
     posts[found] = post
     row[found] = amount
+
+
+@numba.njit(cache=True)
+def potentiate_trace(
+    synapses: Synapses,
+    trace: NDArray[np.int32],
+    neuron: int,
+    gains: NDArray[np.float64],
+    unit: float,
+    reverse: float,
+) -> None:
+    """w(y_k, neuron) += gains[k] * unit and w(neuron, y_k) += reverse * gains[k] * unit, for each y_k of a trace.
+
+    trace: int32[n], oldest first, without the neuron; gains: newest first. The same as `potentiate` for each, in order.
+    """
+    last = len(trace) - 1
+    if len(synapses.post) == 0:
+        weight = synapses.weight
+        for k in range(len(gains)):
+            weight[trace[last - k], neuron] += np.float32(gains[k] * unit)
+            weight[neuron, trace[last - k]] += np.float32(gains[k] * unit * reverse)
+        return
+    for k in range(len(gains)):
+        potentiate(synapses, trace[last - k], neuron, np.float32(gains[k] * unit))
+        potentiate(synapses, neuron, trace[last - k], np.float32(gains[k] * unit * reverse))
 
 
 @numba.njit(cache=True)
@@ -199,6 +241,15 @@ class SynapseStore:
     def is_direct(self) -> bool:
         """Whether the post neuron is the column."""
         return len(self.synapses.post) == 0
+
+    def fitting(self, neurons: NDArray[np.int32]) -> int:
+        """How many of the first `neurons` (rows, int32[n]) the present layout has room for.
+
+        At the one behind them `reserve` changes the layout: a block of events is cut there, and the change is between
+        the same two events wherever else blocks are cut.
+        """
+        beyond = neurons >= max(self._direct_neurons, self._neurons)
+        return int(np.argmax(beyond)) if self.is_direct and beyond.any() else len(neurons)
 
     def room_until(self, neurons: int) -> int:
         """How many of `neurons` the present layout can take; when fewer, `reserve` changes the layout."""

@@ -42,6 +42,9 @@ DYADIC = HebbianConfig(
     target_power=0.0,
     popularity_weight=0.0,
     half_life_s=1.0,
+    slots=3,
+    recall_length=3,
+    recall_every=3,
 )
 
 
@@ -86,7 +89,7 @@ def assert_scores_agree(driver: Driver, oracle: ModelOracle, history: HistoryOra
     moment = driver.moment()
     for user in (-1, *range(len(history.of))):
         found = driver.model.scores(user, driver.histories, moment)
-        expected = oracle.scores(history.of.get(user, []), moment.now, moment.time_ms)
+        expected = oracle.scores(user, history.of.get(user, []), moment.now, moment.time_ms)
         assert found.tolist() == pytest.approx([expected[item] for item in range(moment.items)], rel=1e-5)
 
 
@@ -154,9 +157,15 @@ def test_hebbian_on_a_dyadic_stream(layout: str, ties_against: bool, seed: int) 
 
 CONFIGS = {
     "direct": HebbianConfig(half_life_events=60, half_life_s=3_600),
-    "rebased": HebbianConfig(half_life_events=4, half_life_s=240, trace_length=6),
-    "bounded": HebbianConfig(half_life_events=60, half_life_s=3_600, direct_neurons=0, row_synapses=7),
-    "switched": HebbianConfig(half_life_events=5, half_life_s=300, direct_neurons=20, row_synapses=7),
+    "rebased": HebbianConfig(
+        half_life_events=4, half_life_s=240, trace_length=6, slots=6, recall_every=5, gap_exponent=0.8
+    ),
+    "bounded": HebbianConfig(
+        half_life_events=60, half_life_s=3_600, slots=6, recall_length=4, direct_neurons=0, row_synapses=7
+    ),
+    "switched": HebbianConfig(
+        half_life_events=5, half_life_s=300, recall_every=3, direct_neurons=20, row_synapses=7
+    ),
 }
 
 
