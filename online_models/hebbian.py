@@ -27,21 +27,18 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.activity_order import ActivityOrder, fill, no_order
-from online_models.activity_order import with_room as order_with_room
+from online_models.activity_order import ActivityOrder, fill, no_order, with_room
 from online_models.hebbian_kernel import Scratch, State, test_then_learn
 from online_models.hebbian_potentials import (
     NOBODY,
     Asker,
     free_slots,
-    list_touched,
     slot_apart,
     vacate,
-    with_room,
 )
 from online_models.hebbian_rule import Neurons, Rule, refresh
 from online_models.hebbian_scores import score_all
-from online_models.ids import grown
+from online_models.ids import grown, widened
 from online_models.interactions import Histories, Interactions, Moment, Predictions
 from online_models.model import DecayConfig, Model, ModelConfig, Situation
 from online_models.parameter_ranges import check_range
@@ -103,12 +100,13 @@ class Hebbian(Model):
         config = self.config
         self._items = 0
         self._store = SynapseStore(config.direct_neurons, config.row_synapses)
-        direct = self._store.is_direct
-        self._state = State(
-            self._store.synapses, _no_neurons(), free_slots(config.slots, 256, direct=direct), no_order(0)
-        )
+        potentials = free_slots(config.slots, 256 if self._store.is_direct else 0)
+        self._state = State(self._store.synapses, _no_neurons(), potentials, no_order(0))
         self._scratch = Scratch(
-            np.zeros(config.trace_length, np.float64), np.zeros(256, np.float32), np.zeros(1, np.int32)
+            np.zeros(config.trace_length, np.float64),
+            np.zeros(256, np.float32),
+            np.zeros(257, np.int32),
+            np.zeros(1, np.int32),
         )
 
     @property
@@ -149,7 +147,6 @@ class Hebbian(Model):
         before, was_direct = self._items, self._store.is_direct
         self._items = max(before, items)
         self._store.reserve(self._items)
-        direct = self._store.is_direct
         _, neurons, potentials, order = self._state
         neurons = neurons._replace(
             activity=grown(neurons.activity, self._items),
@@ -157,12 +154,17 @@ class Hebbian(Model):
             source_norm=grown(neurons.source_norm, self._items),
             target_norm=grown(neurons.target_norm, self._items),
         )
-        if not direct:
-            order = _order_of(neurons.level[:before]) if was_direct else order
-            order = order_with_room(order, self._items)
-        potentials = with_room(potentials, self._items, direct=direct)
+        if self._store.is_direct:
+            potentials = potentials._replace(value=widened(potentials.value, self._items))
+        else:
+            if was_direct:
+                order, potentials = _order_of(neurons.level[:before]), free_slots(self.config.slots, 0)
+            order = with_room(order, self._items)
         self._state = State(self._store.synapses, neurons, potentials, order)
-        self._scratch = self._scratch._replace(silence=grown(self._scratch.silence, self._items))
+        self._scratch = self._scratch._replace(
+            silence=grown(self._scratch.silence, self._items),
+            touched=grown(self._scratch.touched, self._items + 1),
+        )
 
     def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
         """See `Model.scores`."""
@@ -205,7 +207,8 @@ class Hebbian(Model):
         arrays = self.arrays()
         arrays["activity"] = arrays["activity"][items]
         arrays["total"] = np.array([arrays["activity"].sum()])
-        arrays["potential"] = arrays["potential"][:, items]
+        if self._store.is_direct:
+            arrays["potential"] = arrays["potential"][:, items]
         self.restore(arrays)
 
     def forget_user(self, user: int) -> None:
@@ -222,7 +225,7 @@ class Hebbian(Model):
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Synapses (see `SynapseStore.arrays`), activity float64[items], total float64[1], base int64[1].
 
-        Potentials as in `Potentials`, with potential_ before the name, without the lists of what was touched.
+        Potentials as in `Potentials`, with potential_ before the name; of no items in the bounded layout.
         """
         neurons, potentials = self._state.neurons, self._state.potentials
         return {
@@ -244,13 +247,12 @@ class Hebbian(Model):
         neurons.activity[:items] = arrays["activity"]
         neurons.total[:] = arrays["total"]
         neurons.base[:] = arrays["base"]
-        potentials.value[:, :items] = arrays["potential"]
+        potentials.value[:, : arrays["potential"].shape[1]] = arrays["potential"]
         for name in _PER_SLOT:
             getattr(potentials, name)[:] = arrays[f"potential_{name}"]
         refresh(neurons, items, self._rule)
         if not self._store.is_direct:
-            list_touched(potentials)
-            order = order_with_room(_order_of(neurons.level[:items]), items)
+            order = with_room(_order_of(neurons.level[:items]), items)
             self._state = self._state._replace(order=order)
 
 

@@ -15,6 +15,7 @@ from online_models.hebbian_potentials import (
     attend,
     charge,
     recall,
+    recall_bounded,
     rescale_potentials,
 )
 from online_models.hebbian_rule import Neurons, Rule, caches_of, fade, refresh, trace_gains
@@ -26,13 +27,14 @@ _REBASE_AFTER = 48.0  # half-lives; float32 overflows at 128
 
 
 class Scratch(NamedTuple):
-    """gains: float64[trace_length] of the trace, newest first. silence: float32[items], all 0.
+    """gains: float64[trace_length] of the trace, newest first. silence: float32[items], all 0 between two events.
 
-    bits: int32[1], a float32 as an integer.
+    touched: int32[items + 1], where it is not. bits: int32[1], a float32 as an integer.
     """
 
     gains: NDArray[np.float64]
     silence: NDArray[np.float32]
+    touched: NDArray[np.int32]
     bits: NDArray[np.int32]
 
 
@@ -77,6 +79,7 @@ def test_then_learn(
     items, times_ms = histories.items, histories.times_ms
     weight, bounded = synapses.weight, len(synapses.post) > 0
     activity, total, base, level, source_norm, target_norm = neurons
+    silence, touched = scratch.silence, scratch.touched
     for i in range(len(events.user)):
         if events.flags[i] & REPEAT:
             ranks[i] = NOT_RANKED
@@ -86,33 +89,37 @@ def test_then_learn(
         start = histories.start[user]
         end = start + seen
         # Test. Of somebody who has had nothing yet, the values are silence.
-        value, touched = scratch.silence, scratch.bits[:0]
-        newest, gain, left = 0, np.float32(0.0), 0.0
-        if seen > 0:
-            newest, leak = items[end - 1], 1.0
-            if seen > 1:
-                leak = rule.step_decay * fade(times_ms[end - 1] - times_ms[end - 2], rule)
-            slot, anew = attend(potentials, user, leak, rule)
-            if anew:
-                recall(
-                    potentials, slot, Asker(user, end, seen, known), histories, synapses, source_norm, rule
-                )
-            left = potentials.left[slot]
-            gain = np.float32(source_norm[newest] / left)
-            if bounded or is_new:
-                charge(potentials, slot, newest, gain, known, synapses)
-            left *= fade(time_ms - times_ms[end - 1], rule)
-            value = potentials.value[slot]
-            if bounded:
-                touched = potentials.touched[slot][: potentials.touches[slot]]
-        if is_new:
+        candidates = Candidates(known, target, items[start:end], ties_against)
+        left = fade(time_ms - times_ms[end - 1], rule) if seen > 0 else 0.0
+        if bounded and is_new:
             ranks[i] = MISS
-        else:
-            candidates = Candidates(known, target, items[start:end], ties_against)
+        elif bounded:
+            touches = 0
+            if seen > 0:
+                asker = Asker(user, end, seen, known)
+                touches = recall_bounded(silence, touched, asker, histories, synapses, source_norm, rule)
             parts = units(total[0], left, rule)
-            if bounded:
-                ranks[i] = rank_bounded(value, touched, candidates, neurons, order, parts, scratch.bits)
+            ranks[i] = rank_bounded(
+                silence, touched[:touches], candidates, neurons, order, parts, scratch.bits
+            )
+        else:
+            value, newest, gain = silence, 0, np.float32(0.0)
+            if seen > 0:
+                newest, leak = items[end - 1], 1.0
+                if seen > 1:
+                    leak = rule.step_decay * fade(times_ms[end - 1] - times_ms[end - 2], rule)
+                slot, anew = attend(potentials, user, leak, rule)
+                value = potentials.value[slot]
+                if anew:
+                    asker = Asker(user, end, seen, known)
+                    recall(value, asker, histories, synapses, source_norm, rule)
+                gain = np.float32(source_norm[newest] / potentials.left[slot])
+                left *= potentials.left[slot]
+            if is_new:
+                charge(value, weight[newest], gain, known)
+                ranks[i] = MISS
             else:
+                parts = units(total[0], left, rule)
                 ranks[i] = rank_direct(value, weight[newest], gain, candidates, neurons, parts)
         # Learn.
         length = min(len(scratch.gains), seen)

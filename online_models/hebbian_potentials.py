@@ -12,8 +12,8 @@ Only the users of the last few events have potentials, in a fixed number of slot
 last `recall_length` items, with the synapses of the moment: when the slot was another's, after `recall_every` charges,
 and when less than `LEAST` is left of what was there then.
 
-The leak is a factor beside the values, so that a charge touches only what has synapses. In the bounded layout the items
-that were touched are listed, for the rank to look at these alone.
+The leak is a factor beside the values, so that a charge only adds. In the bounded layout there are no slots: every user
+is integrated anew at every event, which touches few of many items, in the caches; values of 64 users would not be.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.hebbian_rule import NOTHING, Rule, fade
-from online_models.ids import widened
 from online_models.interactions import Histories
 from online_models.synapses import Synapses, spread_bounded, spread_direct, spread_row
 
@@ -38,8 +37,6 @@ class Potentials(NamedTuple):
 
     value: float32[slots, items]; left: float64[slots]; owner: int32[slots] user rows; charges: int32[slots], since the
     user was integrated; used: int64[slots], number of the last use; uses: int64[1], of all.
-    touched: int32[slots, items + 1], items whose value is not 0, each once; touches: int32[slots], how many; in the
-    direct layout neither is kept, and touched is int32[slots, 0].
     """
 
     value: NDArray[np.float32]
@@ -48,8 +45,6 @@ class Potentials(NamedTuple):
     charges: NDArray[np.int32]
     used: NDArray[np.int64]
     uses: NDArray[np.int64]
-    touched: NDArray[np.int32]
-    touches: NDArray[np.int32]
 
 
 class Asker(NamedTuple):
@@ -61,7 +56,7 @@ class Asker(NamedTuple):
     known: int
 
 
-def free_slots(slots: int, items: int, *, direct: bool) -> Potentials:
+def free_slots(slots: int, items: int) -> Potentials:
     """Potentials of nobody yet, with room for `items`."""
     return Potentials(
         value=np.zeros((slots, items), np.float32),
@@ -70,36 +65,7 @@ def free_slots(slots: int, items: int, *, direct: bool) -> Potentials:
         charges=np.zeros(slots, np.int32),
         used=np.zeros(slots, np.int64),
         uses=np.zeros(1, np.int64),
-        touched=np.zeros((slots, 0 if direct else items + 1), np.int32),
-        touches=np.zeros(slots, np.int32),
     )
-
-
-def with_room(potentials: Potentials, items: int, *, direct: bool) -> Potentials:
-    """Return the same potentials with room for `items`, and with lists where the layout is not direct."""
-    had_lists = potentials.touched.shape[1] > 0
-    value = widened(potentials.value, items)
-    if direct:
-        return potentials._replace(value=value)
-    touched = potentials.touched
-    if touched.shape[1] <= value.shape[1]:
-        touched = np.zeros((len(value), value.shape[1] + 1), np.int32)
-        touched[:, : potentials.touched.shape[1]] = potentials.touched
-    roomy = potentials._replace(value=value, touched=touched)
-    if not had_lists:
-        list_touched(roomy)
-    return roomy
-
-
-@numba.njit(cache=True)
-def list_touched(potentials: Potentials) -> None:
-    """Make the lists of a bounded layout say what is not 0."""
-    for slot in range(len(potentials.value)):
-        value, touched, count = potentials.value[slot], potentials.touched[slot], 0
-        for item in range(len(value)):
-            touched[count] = item
-            count += value[item] != 0
-        potentials.touches[slot] = count
 
 
 def vacate(potentials: Potentials, slots: NDArray[np.bool_]) -> None:
@@ -107,7 +73,7 @@ def vacate(potentials: Potentials, slots: NDArray[np.bool_]) -> None:
     potentials.value[slots] = 0
     potentials.left[slots] = 1
     potentials.owner[slots] = NOBODY
-    for column in (potentials.charges, potentials.used, potentials.touches):
+    for column in (potentials.charges, potentials.used):
         column[slots] = 0
 
 
@@ -115,7 +81,7 @@ def slot_apart(potentials: Potentials, user: int) -> Potentials:
     """Return one slot to change: a copy of the user's, or a free one."""
     found = np.flatnonzero(potentials.owner == user)
     if not len(found):
-        return free_slots(1, potentials.value.shape[1], direct=potentials.touched.shape[1] == 0)
+        return free_slots(1, potentials.value.shape[1])
     slot = slice(found[0], found[0] + 1)
     return Potentials(*(column.copy() if len(column) == 1 else column[slot].copy() for column in potentials))
 
@@ -156,47 +122,60 @@ def attend(potentials: Potentials, user: int, leak: float, rule: Rule) -> tuple[
 
 
 @numba.njit(cache=True)
+def _gains(asker: Asker, histories: Histories, source_norm: NDArray[np.float32], rule: Rule) -> NDArray[np.float32]:
+    """Factors of the rows of all recalled items but the newest, newest first, as of the newest: float32[n]."""
+    newest = asker.end - 1
+    gains = np.empty(min(asker.seen, rule.recall_length) - 1, np.float32)
+    gain = 1.0
+    for k in range(len(gains)):
+        place = newest - 1 - k
+        gain *= rule.step_decay * fade(histories.times_ms[place + 1] - histories.times_ms[place], rule)
+        gains[k] = gain * source_norm[histories.items[place]]
+    return gains
+
+
+@numba.njit(cache=True)
 def recall(
-    potentials: Potentials,
-    slot: int,
+    value: NDArray[np.float32],
     asker: Asker,
     histories: Histories,
     synapses: Synapses,
     source_norm: NDArray[np.float32],
     rule: Rule,
 ) -> None:
-    """Integrate anew all but the newest item, as they count when that one charges."""
-    newest, length = asker.end - 1, min(asker.seen, rule.recall_length) - 1
-    pres = histories.items[newest - length : newest][::-1]
-    gains = np.empty(length, np.float32)
-    gain = 1.0
-    for k in range(length):
-        place = newest - 1 - k
-        gain *= rule.step_decay * fade(histories.times_ms[place + 1] - histories.times_ms[place], rule)
-        gains[k] = gain * source_norm[pres[k]]
-    value = potentials.value[slot]
-    if len(synapses.post) == 0:
-        spread_direct(synapses, pres, gains, asker.known, value)
-        return
-    touched = potentials.touched[slot]
-    for item in touched[: potentials.touches[slot]]:
-        value[item] = 0
-    potentials.touches[slot] = spread_bounded(synapses, pres, gains, value, touched)
+    """Integrate all but the newest item anew into value[:known], in the direct layout."""
+    gains, newest = _gains(asker, histories, source_norm, rule), asker.end - 1
+    pres = histories.items[newest - len(gains) : newest][::-1]
+    spread_direct(synapses, pres, gains, asker.known, value)
 
 
 @numba.njit(cache=True)
-def charge(
-    potentials: Potentials, slot: int, item: int, gain: np.float32, known: int, synapses: Synapses
-) -> None:
-    """Add the row of `item`, times `gain`, to the values of a slot."""
-    value, row = potentials.value[slot], synapses.weight[item]
-    if len(synapses.post) == 0:
-        for post in range(known):
-            value[post] += gain * row[post]
-        return
+def recall_bounded(
+    value: NDArray[np.float32],
+    touched: NDArray[np.int32],
+    asker: Asker,
+    histories: Histories,
+    synapses: Synapses,
+    source_norm: NDArray[np.float32],
+    rule: Rule,
+) -> int:
+    """Integrate all items, in the bounded layout, into `value`, float32[items], 0 before.
+
+    touched: int32[items + 1], filled with the items where it is not 0 any more, each once. Returns how many they are.
+    """
+    gains, newest = _gains(asker, histories, source_norm, rule), asker.end - 1
+    pres = histories.items[newest - len(gains) : newest][::-1]
+    count = spread_bounded(synapses, pres, gains, value, touched)
+    item = histories.items[newest]
     posts = synapses.post[item][: synapses.used[item]]
-    touched, touches = potentials.touched[slot], potentials.touches[slot]
-    potentials.touches[slot] = spread_row(row, posts, gain, value, touched, touches)
+    return spread_row(synapses.weight[item], posts, source_norm[item], value, touched, count)
+
+
+@numba.njit(cache=True)
+def charge(value: NDArray[np.float32], row: NDArray[np.float32], gain: np.float32, known: int) -> None:
+    """value[:known] += gain * row, in the direct layout."""
+    for post in range(known):
+        value[post] += gain * row[post]
 
 
 @numba.njit(cache=True)
@@ -209,5 +188,3 @@ def rescale_potentials(potentials: Potentials, factor: float) -> None:
             faded = value[item] * small
             # Subnormal numbers would slow every later read down a hundredfold.
             value[item] = faded if faded > least else np.float32(0.0)
-    if potentials.touched.shape[1] > 0:
-        list_touched(potentials)

@@ -1,7 +1,7 @@
 """How item-item synapses score the items, and where an event's item ranks among them; formulas in `hebbian`.
 
 In the direct layout a rank is one pass over all items, which charges the potentials on its way. In the bounded one it
-costs as much as there are items that the potentials touched: any other scores popularity_weight * a(c) / A, rounded in
+costs as much as there are items that the trace's synapses touched: any other scores popularity_weight * a(c) / A, rounded in
 the same way for all, so how many of them are as high as the target is asked of the order of activities.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.activity_order import ActivityOrder, count_from
-from online_models.hebbian_potentials import Asker, Potentials, attend, charge, recall
+from online_models.hebbian_potentials import Asker, Potentials, attend, charge, recall, recall_bounded
 from online_models.hebbian_rule import NOTHING, Neurons, Rule, fade
 from online_models.interactions import Histories
 from online_models.synapses import Synapses
@@ -62,22 +62,29 @@ def score_all(
     rule: Rule,
     out: NDArray[np.float32],
 ) -> None:
-    """Score every known item at `time_ms` into out[:known]; changes the potentials, those of a slot apart."""
-    left = 0.0
+    """Score every known item at `time_ms` into out[:known], 0 before; changes the potentials, those of a slot apart."""
+    left, known = 0.0, asker.known
     if asker.seen > 0:
         newest, leak = asker.end - 1, 1.0
-        if asker.seen > 1:
-            leak = rule.step_decay * fade(histories.times_ms[newest] - histories.times_ms[newest - 1], rule)
-        slot, anew = attend(potentials, asker.user, leak, rule)
-        if anew:
-            recall(potentials, slot, asker, histories, synapses, neurons.source_norm, rule)
         item = histories.items[newest]
-        gain = np.float32(neurons.source_norm[item] / potentials.left[slot])
-        charge(potentials, slot, item, gain, asker.known, synapses)
-        left = potentials.left[slot] * fade(time_ms - histories.times_ms[newest], rule)
-    value, parts = potentials.value[0], units(neurons.total[0], left, rule)
-    for item in range(asker.known):
-        out[item] = _score(value[item], neurons.target_norm[item], neurons.level[item], parts)
+        left = fade(time_ms - histories.times_ms[newest], rule)
+        if len(synapses.post) > 0:
+            touched = np.empty(known + 1, np.int32)
+            recall_bounded(out, touched, asker, histories, synapses, neurons.source_norm, rule)
+        else:
+            if asker.seen > 1:
+                leak = rule.step_decay * fade(histories.times_ms[newest] - histories.times_ms[newest - 1], rule)
+            slot, anew = attend(potentials, asker.user, leak, rule)
+            value = potentials.value[slot]
+            if anew:
+                recall(value, asker, histories, synapses, neurons.source_norm, rule)
+            gain = np.float32(neurons.source_norm[item] / potentials.left[slot])
+            charge(value, synapses.weight[item], gain, known)
+            out[:known] = value[:known]
+            left *= potentials.left[slot]
+    parts = units(neurons.total[0], left, rule)
+    for item in range(known):
+        out[item] = _score(out[item], neurons.target_norm[item], neurons.level[item], parts)
 
 
 @numba.njit(cache=True)
@@ -157,7 +164,7 @@ def rank_bounded(
 ) -> int:
     """`rank_direct` in the bounded layout, of values that are charged already.
 
-    touched: int32 rows, those where value is not 0. order: the levels of all known items. bits: int32[1], scratch.
+    touched: int32 rows, those where value is not 0; it is 0 after. order: the levels of all known items. bits: int32[1], scratch.
     """
     _, target, had, ties_against = candidates
     norm, level = neurons.target_norm, neurons.level
@@ -171,10 +178,12 @@ def rank_bounded(
             above += int(score >= own) - int(level[item] >= least)
         for item in had:
             above -= int(_score(value[item], norm[item], level[item], units) >= own)
-        return above
+    else:
+        for item in touched:
+            score = _score(value[item], norm[item], level[item], units)
+            above += int(score > own) - int(level[item] >= least)
+        for item in had:
+            above -= int(_score(value[item], norm[item], level[item], units) > own)
     for item in touched:
-        score = _score(value[item], norm[item], level[item], units)
-        above += int(score > own) - int(level[item] >= least)
-    for item in had:
-        above -= int(_score(value[item], norm[item], level[item], units) > own)
-    return above + 1
+        value[item] = 0
+    return above + int(not ties_against)

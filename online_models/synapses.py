@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.ids import grown
+from online_models.prefetch import prefetch_row
 
 _SMALLEST = 64
 _NOTHING = np.float32(1e-30)
@@ -101,6 +102,9 @@ def spread_bounded(
     """
     count = 0
     for k in range(len(pres)):
+        if k + 1 < len(pres):
+            prefetch_row(synapses.post, pres[k + 1])
+            prefetch_row(synapses.weight, pres[k + 1])
         posts = synapses.post[pres[k]][: synapses.used[pres[k]]]
         count = spread_row(synapses.weight[pres[k]], posts, gains[k], out, touched, count)
     return count
@@ -171,9 +175,33 @@ def potentiate_trace(
             weight[trace[last - k], neuron] += np.float32(gains[k] * unit)
             weight[neuron, trace[last - k]] += np.float32(gains[k] * unit * reverse)
         return
+    # Written out: a call would count references to each of four arrays, forty times an event.
+    weight, posts, taken, lost = synapses.weight, synapses.post, synapses.used, synapses.lost
+    width, bits = weight.shape[1], weight.view(np.int32)
     for k in range(len(gains)):
-        potentiate(synapses, trace[last - k], neuron, np.float32(gains[k] * unit))
-        potentiate(synapses, neuron, trace[last - k], np.float32(gains[k] * unit * reverse))
+        amount = gains[k] * unit
+        for pre, post in ((trace[last - k], neuron), (neuron, trace[last - k])):
+            used, found = taken[pre], -1
+            for place in range(used):
+                if posts[pre, place] == post:
+                    found = place
+            if found >= 0:
+                weight[pre, found] += np.float32(amount)
+            else:
+                if used < width:
+                    found = used
+                    taken[pre] = used + 1
+                else:
+                    least = bits[pre, 0]
+                    for place in range(width):
+                        least = min(least, bits[pre, place])
+                    found = 0
+                    while bits[pre, found] != least:
+                        found += 1
+                    lost[pre] += weight[pre, found]
+                posts[pre, found] = post
+                weight[pre, found] = np.float32(amount)
+            amount *= reverse
 
 
 @numba.njit(cache=True)

@@ -212,7 +212,9 @@ def weights_of(arrays: dict[str, NDArray[Any]], faded: float) -> dict[tuple[int,
 @pytest.mark.parametrize("clock", CLOCKS)
 def test_bounded_rows_that_are_wide_enough_equal_direct_ones(clock: ClockName) -> None:
     items = 1 + max(event.item for event in STREAM)
-    narrow = HebbianConfig(half_life_events=3, half_life_s=180, direct_neurons=items, row_synapses=1)
+    narrow = HebbianConfig(
+        half_life_events=3, half_life_s=180, recall_every=1, direct_neurons=items, row_synapses=1
+    )
     direct = Driver(Hebbian(narrow, Situation(clock=clock)), clock)
     expected = direct.feed(STREAM).tolist()
     for direct_neurons in (0, 17):

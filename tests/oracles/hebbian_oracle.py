@@ -10,7 +10,7 @@ where v, the user's potential, is charged at each event by the item before, y:
     v(c) <- step_decay * fade(gap between y and the item before it) * v(c) + w(y, c) / a(y)^p
 
 and is that sum over the last `recall_length` items, all with the synapses of the moment, for a user who is not among the
-last `slots` ones, or has charged it `recall_every` times, or of which 2^-30 is left.
+last `slots` ones, or has charged it `recall_every` times, or of which 2^-30 is left; and for all with bounded rows.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class HebbianOracle:
         """The user's slot as it is when the newest item has charged, at `now`."""
         value, then, charges, left = self.slots.get(user, ({}, now, 0, 0.0))
         leak = self.leak(trace, len(trace) - 1)
-        if charges >= self.p["recall_every"] or left * leak < 2.0**-30:
+        if self.bounded or charges >= self.p["recall_every"] or left * leak < 2.0**-30:
             value, charges, left = {}, 0, 1.0
             first = max(len(trace) - self.p["recall_length"], 0)
             for at in range(first, len(trace)):
