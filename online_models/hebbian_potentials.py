@@ -18,7 +18,7 @@ is integrated anew at every event, which touches few of many items, in the cache
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -83,7 +83,9 @@ def slot_apart(potentials: Potentials, user: int) -> Potentials:
     if not len(found):
         return free_slots(1, potentials.value.shape[1])
     slot = slice(found[0], found[0] + 1)
-    return Potentials(*(column.copy() if len(column) == 1 else column[slot].copy() for column in potentials))
+    return Potentials._make(
+        column.copy() if len(column) == 1 else column[slot].copy() for column in potentials
+    )
 
 
 @numba.njit(cache=True)
@@ -122,7 +124,9 @@ def attend(potentials: Potentials, user: int, leak: float, rule: Rule) -> tuple[
 
 
 @numba.njit(cache=True)
-def _gains(asker: Asker, histories: Histories, source_norm: NDArray[np.float32], rule: Rule) -> NDArray[np.float32]:
+def _gains(
+    asker: Asker, histories: Histories, source_norm: NDArray[np.float32], rule: Rule
+) -> NDArray[np.float32]:
     """Factors of the rows of all recalled items but the newest, newest first, as of the newest: float32[n]."""
     newest = asker.end - 1
     gains = np.empty(min(asker.seen, rule.recall_length) - 1, np.float32)

@@ -63,7 +63,9 @@ def refresh(neurons: Neurons, items: int, rule: Rule) -> None:
         neurons.target_norm[item] = target_norm
 
 
-@numba.njit(cache=True, error_model="numpy")  # a check for division by zero would keep loops from being vectorised
+@numba.njit(
+    cache=True, error_model="numpy"
+)  # a check for division by zero would keep loops from being vectorised
 def fade(gap_ms: int, rule: Rule) -> float:
     """What a gap leaves: (1 + gap / gap_scale)^(-gap_exponent); 1 for one that is negative."""
     gaps = 1.0 + max(gap_ms, 0) / rule.gap_scale_ms

@@ -73,7 +73,9 @@ def score_all(
             recall_bounded(out, touched, asker, histories, synapses, neurons.source_norm, rule)
         else:
             if asker.seen > 1:
-                leak = rule.step_decay * fade(histories.times_ms[newest] - histories.times_ms[newest - 1], rule)
+                leak = rule.step_decay * fade(
+                    histories.times_ms[newest] - histories.times_ms[newest - 1], rule
+                )
             slot, anew = attend(potentials, asker.user, leak, rule)
             value = potentials.value[slot]
             if anew:

@@ -8,28 +8,30 @@ from __future__ import annotations
 from typing import Any
 
 import numba
-from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 _A_LINE = 16  # numbers of four bytes
 
 
-@intrinsic
-def _load_soon(typing_context: Any, array: Any, place: Any) -> Any:
+def _typed(typing_context: Any, array: Any, place: Any) -> Any:
     """LLVM's prefetch, to read, into all caches, of the line of array's item number `place` (in C order)."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        address = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
-        number = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), cgutils.voidptr_t)
+        number = cgutils.int32_t
+        kind = cgutils.ir.FunctionType(cgutils.ir.VoidType(), [address.type, number, number, number])
         prefetch = builder.module.declare_intrinsic("llvm.prefetch", [address.type], kind)
         builder.call(prefetch, [address, number(0), number(3), number(1)])
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
+
+
+_load_soon: Any = intrinsic(_typed)
 
 
 @numba.njit(cache=True)
@@ -44,4 +46,5 @@ def _nothing(array: NDArray[Any], row: int) -> None:
 
 
 # Of array[row], two-dimensional, in C order, of four bytes an item; nothing can be seen of it but time.
-prefetch_row = _nothing if numba.config.DISABLE_JIT else _prefetch_row
+_without_compiler: bool = numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+prefetch_row: Any = _nothing if _without_compiler else _prefetch_row

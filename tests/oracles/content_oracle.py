@@ -54,9 +54,7 @@ class ContentOracle:
             total += self.p[f"{group}_weight"] * x * math.log(likely / usual)
         return total
 
-    def scores(
-        self, user: int, trace: Sequence[tuple[int, int]], now: int, time_ms: int
-    ) -> dict[int, float]:
+    def scores(self, user: int, trace: Sequence[tuple[int, int]], now: int, time_ms: int) -> dict[int, float]:
         """Score of every item of which something is known."""
         return {item: self.score(trace, facts) for item, facts in self.facts.items()}
 

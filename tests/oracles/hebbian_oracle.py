@@ -84,16 +84,14 @@ class HebbianOracle:
         return self.p["step_decay"] * self.fade(trace[at][1] - trace[at - 1][1]) if at else 1.0
 
     def charge(self, value: Mapping[int, float], leak: float, item: int, now: int) -> dict[int, float]:
-        """leak * v + the row of `item`."""
+        """Leaking v + the row of `item`."""
         norm = self.at(self.activity[item], now) ** -self.p["source_power"]
         after = {post: leak * old for post, old in value.items()}
         for post, weight in self.rows.get(item, []):
             after[post] = after.get(post, 0.0) + norm * self.at(weight, now)
         return after
 
-    def scores(
-        self, user: int, trace: Sequence[tuple[int, int]], now: int, time_ms: int
-    ) -> dict[int, float]:
+    def scores(self, user: int, trace: Sequence[tuple[int, int]], now: int, time_ms: int) -> dict[int, float]:
         """Score every item by the formula above."""
         p, q = self.p["source_power"], self.p["target_power"]
         a = {item: self.at(value, now) for item, value in self.activity.items()}

@@ -11,9 +11,7 @@ from tests.oracles.history_oracle import Event, HistoryOracle
 class ModelOracle(Protocol):
     """A model written from its formula. now: the lane's clock; tick: the event's own moment on it."""
 
-    def scores(
-        self, user: int, trace: Sequence[tuple[int, int]], now: int, time_ms: int
-    ) -> dict[int, float]:
+    def scores(self, user: int, trace: Sequence[tuple[int, int]], now: int, time_ms: int) -> dict[int, float]:
         """{item: score} of items with any; trace: the user's (item, time_ms), oldest first."""
 
     def learn(self, event: Event, trace: Sequence[tuple[int, int]], tick: int, now: int) -> None:
