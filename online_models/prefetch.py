@@ -23,7 +23,8 @@ def _typed(typing_context: Any, array: Any, place: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         address = builder.bitcast(builder.gep(data, [arguments[1]]), cgutils.voidptr_t)
         number = cgutils.int32_t
-        kind = cgutils.ir.FunctionType(cgutils.ir.VoidType(), [address.type, number, number, number])
+        ir = cgutils.ir  # type: ignore[attr-defined]
+        kind = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
         prefetch = builder.module.declare_intrinsic("llvm.prefetch", [address.type], kind)
         builder.call(prefetch, [address, number(0), number(3), number(1)])
         return context.get_dummy_value()
