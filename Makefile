@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 LOG ?= embedded
 ARGS ?=
+JOBS ?= 2
 DATA ?= $(or $(ENGRAM_DATA_DIR),data)
 
 BIN := $(VENV)/bin
@@ -12,23 +13,23 @@ LOCKED := $(PIP) install --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-full lint format lock bench figures clean
+.PHONY: help install demo test test-full lint format lock bench observe figures clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "  PYTHON=python3.12 names another Python; LOG=kafka uses a real broker; ARGS='...' goes to the command."
+	@echo "  PYTHON=python3.12 names another Python; LOG=kafka uses a real broker; JOBS=4 tests in parallel; ARGS='...' goes to the command."
 
 install: $(VENV)/.core ## Install Engram and its pinned dependencies into .venv
 
 demo: $(VENV)/$(if $(filter kafka,$(LOG)),.broker,.core) ## Replay MovieLens and watch it being learned (LOG=kafka: through Kafka)
 	@$(BIN)/engram demo --log $(LOG) $(ARGS)
 
-test: $(VENV)/.dev ## Run the tests (12 minutes at most), with a real Kafka broker
-	@$(BIN)/python -m pytest -m "not full" --durations=15 $(ARGS)
+test: $(VENV)/.dev ## Run the tests (20 minutes at most on two cores), with a real Kafka broker
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not full" --durations=15 $(ARGS)
 
 test-full: $(VENV)/.dev ## Run all tests, long ones too
-	@$(BIN)/python -m pytest --durations=30 $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=30 $(ARGS)
 
 lint: $(VENV)/.dev ## Check style and types
 	@$(BIN)/ruff check .
@@ -45,6 +46,9 @@ lock: $(VENV)/.dev ## Pin the dependencies anew (requirements/*.txt)
 
 bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run (DATA=DIR with ml-1m)
 	@$(BIN)/python -m benchmarks.end_to_end --data-dir "$(DATA)" $(ARGS)
+
+observe: $(VENV)/.dev ## Watch a replay with a real Prometheus: every query of every dashboard (DATA=DIR for MovieLens)
+	@$(BIN)/python -m dashboards.observe $(if $(wildcard $(DATA)/ml-100k),--data-dir "$(DATA)") $(ARGS)
 
 figures: $(VENV)/.dev ## Make the README's figures anew (DATA=DIR with ml-100k and ml-1m)
 	@$(BIN)/python -m benchmarks.readme_figures --data-dir "$(DATA)"

@@ -14,7 +14,7 @@ import msgspec
 from consumers.lane_rows import LaneRows
 from eventlog.errors import TopicMissingError
 from eventlog.log import Log
-from eventlog.metadata import decode_item
+from eventlog.metadata import ItemMetadata, decode_item, first_tags
 from online_models.catalogue import ItemFacts
 
 _PARTITION: Final = 0  # the topic has one
@@ -56,4 +56,10 @@ class CatalogueReader:
             self.rejected += 1
             _log.warning("a record of %s is left out: %s", self._topic, error)
             return None
-        return ItemFacts(said.item, said.genres, said.year, said.language)
+        return facts_of(said)
+
+
+def facts_of(said: ItemMetadata) -> ItemFacts:
+    """What a lane's catalogue takes of an item's metadata."""
+    tags = [(tag.event_time_ms, tag.text) for tag in first_tags(said.tags)]
+    return ItemFacts(said.item, said.genres, said.year, said.language, tags)

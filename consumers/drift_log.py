@@ -1,13 +1,23 @@
-"""The drifts that a lane's predictions carried, as the evaluator keeps them: all counted, the newest listed."""
+"""The drifts that a lane's predictions carried, as the evaluator keeps them: all counted, the newest listed.
+
+`DriftFollower` is for what waits for them, such as a training: it reads the predictions topic as it grows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
 
+import msgspec
+
+from consumers.predictions import PredictionBlock, decode_prediction
+from eventlog.errors import PredictionsError
+from eventlog.log import Log
 from online_models.drift import Drift
 
 KEPT: Final = 1_000
+_BLOCKS_A_POLL: Final = 64
 
 
 class DriftLog:
@@ -72,3 +82,59 @@ def drifts_of(lanes: Mapping[int, DriftLog]) -> dict[str, Any]:
 def newest(logs: Sequence[DriftLog]) -> list[Drift]:
     """Return the kept drifts of several lanes, in order of `at`."""
     return sorted((drift for log in logs for drift in log.kept), key=lambda drift: drift.at)
+
+
+class LaneDrift(NamedTuple):
+    """A drift, and the lane in which it was noticed. (lane, drift.at, drift.model) is its identity."""
+
+    lane: int
+    drift: Drift
+
+
+class DriftFollower:
+    """Follows the drifts of a predictions topic, each told once, also where a restarted learner said it again.
+
+    after: {lane: `at` of the newest drift that was acted on}; those up to it are left out, so whoever keeps these
+    numbers can go on after an interruption. Raises `TopicMissingError`.
+    """
+
+    def __init__(self, log: Log, topic: str, *, after: Mapping[int, int] | None = None) -> None:
+        self._reader = log.reader(topic, list(range(log.partition_count(topic))))
+        self._after = dict(after or {})
+
+    def poll(self, timeout_s: float) -> list[LaneDrift]:
+        """Return the drifts in what the log has next, waiting at most `timeout_s` for anything; in order, per lane.
+
+        None found does not mean that there are no more. Raises `PredictionsError` for an unreadable message, and
+        `OffsetGoneError` when the log no longer retains what comes next.
+        """
+        found = []
+        for batch in self._reader.poll(_BLOCKS_A_POLL, timeout_s):
+            for offset, value in zip(batch.offsets, batch.values, strict=True):
+                try:
+                    message = decode_prediction(value or b"")
+                except (msgspec.DecodeError, ValueError) as error:
+                    where = f"{batch.topic}/{batch.partition} at {offset}"
+                    raise PredictionsError(f"{where}: not a prediction block or summary: {error}") from error
+                if isinstance(message, PredictionBlock):
+                    found += self._fresh(message)
+        return found
+
+    def _fresh(self, block: PredictionBlock) -> list[LaneDrift]:
+        known = self._after.get(block.lane, 0)
+        fresh = [LaneDrift(block.lane, drift) for drift in block.drifts if drift.at > known]
+        if fresh:
+            self._after[block.lane] = fresh[-1].drift.at
+        return fresh
+
+    def close(self) -> None:
+        """Release the reader."""
+        self._reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,9 +1,14 @@
 """Drift of a lane: detectors over blocks of `BLOCK` events by sequence, of a few watched models.
 
-The number that a detector sees of a block is the mean of what its model made of the block's events: hits (rank <= 10)
-of those that were ranked, or absolute errors of predicted ratings as shares of the scale; times `BLOCK`, for ADWIN's
-bound is one of numbers in [0, 1], and the sum over a block is what it can be said of. What is noticed at a block's end
-holds from the next block on, wherever the stream is cut.
+What is watched of a model is how well it does, larger is better: of ranks the log-rank score 1 - ln(rank) / ln(items), which
+is 1 for the best rank and 0 for the last of all known items, and of predicted ratings 1 - |error| / scale. A detector
+sees one number a block: by how much the block's mean is above the fading mean of the blocks before, times `BLOCK` (for
+ADWIN's bound is one of numbers in [0, 1], and the sum over a block is what it can be said of). So what changes slowly,
+as a model learns or a catalogue grows, is no drift.
+
+A change of the mean is drift where it is also one of the level: by a twentieth at least, so that it matters. After a
+drift, and at the start, nothing is said for `SETTLE` blocks: the models are finding back, which is no news.
+What is noticed at a block's end holds from the next block on, wherever the stream is cut.
 """
 
 from __future__ import annotations
@@ -18,20 +23,26 @@ from evaluation.floor import FLOORS
 from evaluation.named_arrays import Arrays, hash_arrays, under
 from evaluation.significance import champion_of
 from eventlog.errors import SettingsError
-from online_models.drift import DETECTORS, Drift, DriftDetector
-from online_models.interactions import NOT_RANKED, Interactions, Predictions
+from online_models.drift import DETECTORS, Change, Drift, DriftDetector
+from online_models.interactions import Interactions, Predictions
 from online_models.model import Model
 from online_models.registry import DEFAULT_MODELS
 
 BLOCK: Final = 256
 NONE: Final = "none"
-_CUTOFF: Final = 10
+SETTLE: Final = 80
+LEAST: Final = 0.05  # of the level before
+_BASE_HALF_LIFE: Final = 20  # blocks, of the fading mean
+_KEPT: Final = 160  # blocks whose means are kept, to tell what was before and since
+_FADE: Final = 1.0 - 2.0 ** (-1.0 / _BASE_HALF_LIFE)
+# Columns of what is known of a watched model: blocks until it is settled, since then how many, and their fading mean.
+_REST, _SEEN, _BASE = range(3)
 
 
 class Watched(NamedTuple):
     """What is watched of a model.
 
-    ratings: errors of predicted ratings, else hits. either_way: any change is drift, not only one for the worse.
+    ratings: predicted ratings, else ranks. either_way: any change is drift, not only one for the worse.
     """
 
     model: str
@@ -40,18 +51,21 @@ class Watched(NamedTuple):
 
 
 def watched_of(models: Mapping[str, Model]) -> list[Watched]:
-    """Return what is watched: the champion's hits, a floor's, and the errors of the first model that predicts ratings.
+    """Return what is watched: ranks of the champion, of a floor and of all that adapt, ratings of the first that rates.
 
-    The champion gets better by learning, so only a fall is drift. A floor hardly learns: when it hits more or less
+    A model gets better by learning, so only a fall is drift. But a floor hardly learns: when it does better or worse
     than before, the stream has changed. Decayed popularity is taken before popularity.
     """
     ranking = sorted(name for name, model in models.items() if model.ranks)
     champion = champion_of(ranking, DEFAULT_MODELS)
-    floors = [name for name in reversed(FLOORS) if name in ranking]
+    floor = next((name for name in reversed(FLOORS) if name in ranking), None)
+    adapting = [name for name in ranking if type(models[name]).adapt is not Model.adapt]
+    falling = dict.fromkeys([*([] if champion is None else [champion]), *adapting])
+    falling.pop(floor or "", None)
     rating = [name for name, model in models.items() if model.rates]
     return [
-        *([] if champion is None else [Watched(champion, ratings=False, either_way=False)]),
-        *(Watched(name, ratings=False, either_way=True) for name in floors[:1]),
+        *(Watched(name, ratings=False, either_way=False) for name in falling),
+        *([] if floor is None else [Watched(floor, ratings=False, either_way=True)]),
         *(Watched(name, ratings=True, either_way=False) for name in rating[:1]),
     ]
 
@@ -73,6 +87,10 @@ class DriftWatch:
         # Of the block that is not full yet; NaN where nothing was said of an event.
         self._pending = np.full((len(self._watched), BLOCK), np.nan)
         self._counts = np.zeros(len(self._watched), np.int64)
+        self._state = np.zeros((len(self._watched), 3))
+        self._state[:, _REST] = SETTLE
+        # Means of the newest blocks that said something, the newest last; NaN where there were none.
+        self._means = np.full((len(self._watched), _KEPT), np.nan)
 
     def edges(self, learned: int, n: int) -> range:
         """Places among the next n events at which a block begins, when `learned` events lie before them."""
@@ -83,7 +101,7 @@ class DriftWatch:
         at = learned % BLOCK
         for row, watched in enumerate(self._watched):
             if watched.model == name:
-                values = self._errors(events, said) if watched.ratings else _hits(said)
+                values = self._rating_scores(events, said) if watched.ratings else _rank_scores(events, said)
                 self._pending[row, at : at + len(values)] = values
 
     def end(self, learned: int) -> list[Drift]:
@@ -91,21 +109,54 @@ class DriftWatch:
         if learned % BLOCK or not self._watched:
             return []
         drifts = []
-        for row, (watched, detector) in enumerate(zip(self._watched, self._detectors, strict=True)):
+        for row, watched in enumerate(self._watched):
             values = self._pending[row]
             told = ~np.isnan(values)
             if not told.any():
                 continue
-            change = detector.update(float(values[told].mean()) * BLOCK)
+            change = self._update(row, float(values[told].mean()))
             if change is None:
                 continue
-            unit = (self._span if watched.ratings else 1.0) / BLOCK
-            before, after = change.before * unit, change.after * unit
-            if watched.either_way or (after > before) == watched.ratings:
+            before, after = self._levels(row, change.since)
+            fell = change.after < change.before and after < before
+            if abs(after - before) >= LEAST * before and (watched.either_way or fell):
                 self._counts[row] += 1
+                self._state[row, _REST] = SETTLE
                 drifts.append(Drift(learned, watched.model, self._detector, before, after))
         self._pending[:] = np.nan
         return drifts
+
+    def _update(self, row: int, mean: float) -> Change | None:
+        """Take the mean of a block; say a change of its distance to the fading mean."""
+        state, means = self._state[row], self._means[row]
+        means[:-1] = means[1:]
+        means[-1] = mean
+        if state[_REST]:
+            state[_REST] -= 1
+            return None
+        if not state[_SEEN]:
+            state[_BASE] = mean
+        above = mean - state[_BASE]
+        state[_SEEN] += 1
+        state[_BASE] += above * max(1.0 / state[_SEEN], _FADE)
+        change = self._detectors[row].update(float(above) * BLOCK)
+        if change is not None:
+            state[_SEEN] = 0
+        return change
+
+    def _levels(self, row: int, since: int) -> tuple[float, float]:
+        """Means of the blocks before and after the clearest cut among the newest `since`.
+
+        A detector says that there is a change; where it began, it knows by its buckets only.
+        """
+        since = min(since, _KEPT // 2)
+        means = self._means[row, -since - 2 * _BASE_HALF_LIFE :]
+        means = means[~np.isnan(means)]
+        cuts = np.arange(max(len(means) - since, 1), len(means))
+        total = np.cumsum(means)
+        before, after = total[cuts - 1] / cuts, (total[-1] - total[cuts - 1]) / (len(means) - cuts)
+        best = int(np.argmax(cuts * (len(means) - cuts) * (after - before) ** 2))
+        return float(before[best]), float(after[best])
 
     @property
     def counts(self) -> dict[tuple[str, str], int]:
@@ -118,7 +169,12 @@ class DriftWatch:
 
     def arrays(self) -> Arrays:
         """Named arrays of the whole state."""
-        named: Arrays = {"pending": self._pending, "counts": self._counts}
+        named: Arrays = {
+            "pending": self._pending,
+            "counts": self._counts,
+            "state": self._state,
+            "means": self._means,
+        }
         for row, detector in enumerate(self._detectors):
             named.update({f"{row}/{name}": array for name, array in detector.arrays().items()})
         return named
@@ -127,6 +183,8 @@ class DriftWatch:
         """Become what `arrays` describes."""
         self._pending[...] = arrays["pending"]
         self._counts[...] = arrays["counts"]
+        self._state[...] = arrays["state"]
+        self._means[...] = arrays["means"]
         for row, detector in enumerate(self._detectors):
             detector.restore(under(f"{row}/", arrays))
 
@@ -134,10 +192,12 @@ class DriftWatch:
         """Sha256 of the state."""
         return hash_arrays(self.arrays())
 
-    def _errors(self, events: Interactions, said: Predictions) -> NDArray[np.float64]:
-        return np.abs(said.ratings - events.rating) / self._span
+    def _rating_scores(self, events: Interactions, said: Predictions) -> NDArray[np.float64]:
+        return 1.0 - np.abs(said.ratings - events.rating) / self._span
 
 
-def _hits(said: Predictions) -> NDArray[np.float64]:
-    hit = (said.ranks >= 1) & (said.ranks <= _CUTOFF)
-    return np.where(said.ranks == NOT_RANKED, np.nan, hit)
+def _rank_scores(events: Interactions, said: Predictions) -> NDArray[np.float64]:
+    """Log-rank scores; NaN for repeats, and for new items, which say nothing of a model."""
+    ranked = said.ranks >= 1
+    ranks, items = np.where(ranked, said.ranks, 1), np.maximum(events.items, 2)
+    return np.where(ranked, 1.0 - np.log(ranks) / np.log(items), np.nan)

@@ -101,15 +101,15 @@ class Evaluator:
         """Whether every expected lane has ended and all its events are evaluated."""
         return bool(self._expected) and self._expected == self.summaries.keys()
 
-    def step(self, timeout_s: float) -> int:
-        """Take what the log has, waiting at most `timeout_s` for anything; return the events taken.
+    def step(self, timeout_s: float, blocks: int = BLOCKS_A_POLL) -> int:
+        """Take what the log has, `blocks` at most, waiting at most `timeout_s` for any; return the events taken.
 
         Raises `PredictionsError` for a gap, other models than before, an unexpected lane or an unreadable message,
         and `OffsetGoneError` when the log no longer retains what comes next; then this evaluator cannot go on.
         """
         before = self.events
         # (1) take
-        batches = self._reader.poll(BLOCKS_A_POLL, timeout_s)
+        batches = self._reader.poll(blocks, timeout_s)
         for batch in batches:
             self._take_batch(batch)
         failpoint("evaluated")
@@ -131,6 +131,12 @@ class Evaluator:
     def curves(self) -> dict[str, Any]:
         """Return the curves so far (`evaluation.figures.curves_of`). Needs an event."""
         return curves_of([lane.ranking for lane in self._states()])
+
+    @property
+    def clock_ms(self) -> int | None:
+        """The greatest event time evaluated so far, over all lanes; None before the first event."""
+        clocks = [lane.ranking.clock_ms for lane in self.lanes.values()]
+        return max((clock for clock in clocks if clock is not None), default=None)
 
     def drifts(self) -> list[Drift]:
         """Return the drifts that are kept, in order of their event, of all lanes."""

@@ -156,6 +156,7 @@ class Intake:
         self._ready_at = 0
         self._ready_keys = np.zeros((2, 0), np.int64)  # of `_ready`, when there is a merge
         self.accepted = 0
+        self.taken_append_ms = 0  # when the log took the newest event that `take` gave out
         self.totals: dict[str, int | None] = {}
 
     def offer(self, partition: int, decoded: Decoded) -> None:
@@ -209,6 +210,8 @@ class Intake:
         """Return the next events in order, at most `max_events`; None when nothing can be taken yet."""
         events = self._ready.take(slice(self._ready_at, self._ready_at + max_events))
         self._ready_at += len(events)
+        if len(events):
+            self.taken_append_ms = int(events.append_time_ms.max())
         rejects: list[DeadLetter] = []
         for partition, state in self._partitions.items():
             if state.rejects:
@@ -247,6 +250,13 @@ class Intake:
         """Events read and not yet taken, bad ones included."""
         bad = sum(one.events for state in self._partitions.values() for one in state.rejects)
         return len(self._ready) - self._ready_at + self._buffered() + bad
+
+    @property
+    def watermark_delay_ms(self) -> int:
+        """By how much event time the newest buffered event is ahead of what the merge has reached; 0 without a merge."""
+        newest = max((int(s.keys[0, -1]) for s in self._partitions.values() if len(s.events)), default=0)
+        reached = min(state.frontier for state in self._partitions.values())[0]
+        return max(newest - reached, 0) if newest // _ERA_MS == reached // _ERA_MS else 0
 
     def _buffered(self) -> int:
         return sum(len(state.events) for state in self._partitions.values())

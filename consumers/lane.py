@@ -202,8 +202,7 @@ class Lane:
                 self._drift.take(self.learned + first, part, said, name)
             for drift in self._drift.end(self.learned + last):
                 drifts.append(drift)
-                for model in self.models.values():
-                    model.adapt(drift)
+                self.models[drift.model].adapt(drift)
         self.rows.history.settle()
         self.learned += found.taken
         self._timed_events += found.taken

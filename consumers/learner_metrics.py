@@ -6,13 +6,15 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
+from consumers.intake import Intake
 from consumers.metrics import LearnerFigures, LearnerMetrics
 from consumers.stream import Stream
-from consumers.synapse_gauges import Gauges, synapse_gauges
+from consumers.synapse_gauges import Gauges, community_gauges, saturation_gauges, synapse_gauges
 from eventlog.errors import BrokerError
 from eventlog.log import Log
 
 _PUBLISH_EVERY_S = 1.0
+_COMMUNITIES_EVERY_S = 60.0
 
 
 class LearnerPublisher:
@@ -26,6 +28,8 @@ class LearnerPublisher:
         self._checkpoint_bytes: int | None = None
         self._checkpoint_time_s: float | None = None
         self._synapses: Gauges = {}
+        self._communities: Gauges = {}
+        self._communities_at = float("-inf")
 
     def publish(self, streams: Sequence[Stream], batch_s: float | None, *, final: bool = False) -> None:
         """Observe one batch (batch_s seconds, None for an idle poll), and publish when it is time."""
@@ -77,8 +81,16 @@ class LearnerPublisher:
                 checkpoint_time_s=self._checkpoint_time_s,
                 synapses=self._synapses,
                 drifts=drifts,
+                lag_s=self._lag_s(intakes) if any(lag.values()) else 0.0,
+                watermark_delay_s=max(intake.watermark_delay_ms for intake in intakes) / 1000,
             )
         )
+
+    @staticmethod
+    def _lag_s(intakes: Sequence[Intake]) -> float:
+        """Age of what is learned, of the lane that is furthest behind; 0 before the first event."""
+        oldest_ms = min((intake.taken_append_ms for intake in intakes if intake.taken_append_ms), default=0)
+        return max(time.time() - oldest_ms / 1000, 0.0) if oldest_ms else 0.0
 
     def checkpointed(self, state_bytes: int, seconds: float) -> None:
         """Take note of a checkpoint of `state_bytes` that took `seconds`."""
@@ -88,4 +100,8 @@ class LearnerPublisher:
 
     def look_at_synapses(self, streams: Sequence[Stream]) -> None:
         """Take note of the models' synapses; to be called at checkpoints only, for it takes some milliseconds."""
-        self._synapses = synapse_gauges([stream.lane for stream in streams])
+        lanes = [stream.lane for stream in streams]
+        if time.monotonic() - self._communities_at >= _COMMUNITIES_EVERY_S:
+            self._communities_at = time.monotonic()
+            self._communities = community_gauges(lanes)
+        self._synapses = synapse_gauges(lanes) | saturation_gauges(lanes) | self._communities

@@ -9,10 +9,17 @@ from consumers.lane_measures import LaneMeasures
 from evaluation.beyond_accuracy import BEYOND_MEASURES
 from evaluation.cold_items import cold_figures
 from evaluation.figures import ALL, LAST_70
+from evaluation.rating import rating_figures_of
 from evaluation.significance import significance_of
 from evaluation.slices import slice_figures
 
 SPANS: Final = (ALL, LAST_70)
+_RATED: Final = (
+    ("engram_prequential_rating_rmse", "rmse"),
+    ("engram_prequential_rating_mae", "mae"),
+    ("engram_prequential_like_auc_ratio", "auc"),
+    ("engram_prequential_like_accuracy_ratio", "accuracy"),
+)
 # Metric: values by labels.
 Live = dict[str, dict[tuple[str, ...], float]]
 
@@ -66,6 +73,10 @@ def live_measures(lanes: Sequence[LaneMeasures]) -> Live:
         for span, figures in (measured["cold"] or {}).items():
             cold = (figures or {}).get("figures") or {}
             put("engram_prequential_cold_recall_ratio", (model, span), cold.get("recall@10"))
+    for model, spans in rating_figures_of([lane.rating for lane in lanes]).items():
+        for span, rated in spans.items():
+            for name, measure in _RATED:
+                put(name, (model, span), (rated or {}).get(measure))
     for pair in (significance_of([lane.comparison for lane in lanes]) or {"pairs": []})["pairs"]:
         labels = (pair["model"], pair["baseline"])
         put("engram_prequential_difference_ratio", labels, pair["difference"])

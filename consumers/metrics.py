@@ -7,16 +7,14 @@ so that the accounting adds up in every scrape.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from consumers.metrics_table import Metric, MetricType, Process, metrics_of
 from eventlog.deadletter import Reason
-from eventlog.errors import SettingsError
 
 Family = CounterMetricFamily | GaugeMetricFamily
 Values = dict[str, dict[tuple[str, ...], float]]
@@ -74,7 +72,7 @@ class LearnerFigures(NamedTuple):
     """What the learner publishes of a moment; counts are totals since the start of the stream or of the process.
 
     dead_lettered: {reason: events}. lag_events: {partition: offsets to its end}. event_time_ms: the clock, None
-    before the first event. kernel_seconds, state_bytes: by model. checkpoint_bytes, checkpoint_time_s (seconds since
+    before the first event. lag_s, watermark_delay_s: see the table. kernel_seconds, state_bytes: by model. checkpoint_bytes, checkpoint_time_s (seconds since
     1970): of the last checkpoint, None before it. synapses: as of then, {metric name: {label values: value}}, see
     `consumers.synapse_gauges`. drifts: by watched model and detector.
     """
@@ -100,6 +98,8 @@ class LearnerFigures(NamedTuple):
     checkpoint_time_s: float | None = None
     synapses: Mapping[str, Mapping[tuple[str, ...], float]] = {}
     drifts: Mapping[tuple[str, str], int] = {}
+    lag_s: float = 0.0
+    watermark_delay_s: float = 0.0
 
 
 class LearnerMetrics:
@@ -134,6 +134,8 @@ class LearnerMetrics:
                 "engram_events_waiting": _one(figures.waiting),
                 "engram_events_unaccounted": _one(missing),
                 "engram_learner_lag_events": _by_label(figures.lag_events),
+                "engram_learner_lag_seconds": _one(figures.lag_s),
+                "engram_watermark_delay_seconds": _one(figures.watermark_delay_s),
                 "engram_learner_event_time_seconds": _one(
                     None if figures.event_time_ms is None else figures.event_time_ms / 1000
                 ),
@@ -192,37 +194,3 @@ def _one(value: float | None) -> dict[tuple[str, ...], float]:
 
 def _by_label(values: Mapping[str, float] | Mapping[int, int]) -> dict[tuple[str, ...], float]:
     return {(str(label),): float(value) for label, value in values.items()}
-
-
-class MetricsServer:
-    """An HTTP exporter of `registry` at http://ADDRESS:PORT/metrics, in a thread, until closed.
-
-    port: 0 takes a free one, which `port` then says. address: where to listen; 0.0.0.0 inside a container.
-    Raises `SettingsError` when the port cannot be taken.
-    """
-
-    def __init__(self, registry: CollectorRegistry, port: int, address: str = "127.0.0.1") -> None:
-        try:
-            self._server, self._thread = start_http_server(port, address, registry)
-        except (OSError, OverflowError) as error:
-            raise SettingsError(
-                f"metrics port is {port} on {address}, expected a free port: {error}"
-            ) from error
-        self.port: int = self._server.server_port
-
-    def close(self) -> None:
-        """Stop answering and release the port."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -90,6 +90,16 @@ METRICS: Final = (
         "Alert when the learner falls behind.",
     ),
     Metric(
+        _LEARNER, "engram_learner_lag_seconds", _GAUGE, "seconds", (),
+        "How long ago the log took the newest event that is learned; 0 when nothing is left to learn.",
+        "Alert when the learner falls behind.",
+    ),
+    Metric(
+        _LEARNER, "engram_watermark_delay_seconds", _GAUGE, "seconds", (),
+        "By how much event time the newest event that was read is ahead of the watermark; 0 where there is no merge.",
+        "Which partition holds the merge back.",
+    ),
+    Metric(
         _LEARNER, "engram_learner_event_time_seconds", _GAUGE, "seconds", (),
         "The event-time clock: the largest accepted event time, seconds since 1970 UTC.",
         "How far a replay is; whether live events are fresh.",
@@ -133,7 +143,7 @@ METRICS: Final = (
     ),
     Metric(
         _LEARNER, "engram_drift_detected_total", _COUNTER, "drifts", ("model", "detector"),
-        "Changes that a drift detector noticed in what it watches of a model.",
+        "Changes that a drift detector noticed in how well a model does.",
         "Alert on drift; when to train anew.",
     ),
     Metric(
@@ -167,6 +177,22 @@ METRICS: Final = (
         "Drift of the weights.",
     ),
     Metric(
+        _LEARNER, "engram_synapse_communities", _GAUGE, "communities", ("model",),
+        "Communities (Louvain) of the strongest synapses between the most active neurons, at a checkpoint, once a minute at most.",
+        "What the memory holds apart.",
+    ),
+    Metric(
+        _LEARNER, "engram_synapse_modularity_ratio", _GAUGE, "ratio", ("model",),
+        "Modularity of these communities: 0, no more than by chance; 1, apart.",
+        "How clearly communities are apart.",
+    ),
+    Metric(
+        _LEARNER, "engram_wisard_saturation_ratio", _GAUGE, "ratio", ("model",),
+        "Share of the places of users' RAM nodes that are written, at the last checkpoint; estimated from some users when "
+        "there are many.",
+        "Whether RAM nodes can still tell things apart.",
+    ),
+    Metric(
         _EVALUATOR, "engram_prequential_events_total", _COUNTER, "events", (),
         "Events evaluated, repeats included.", "Throughput of the evaluator.",
     ),
@@ -190,6 +216,22 @@ METRICS: Final = (
     Metric(
         _EVALUATOR, "engram_prequential_hr_ratio", _GAUGE, "ratio", _FIGURE_LABELS,
         "HR@k, the hit rate, of test-then-train ranking over a span of events: Recall@k.", "Quality of each model.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_rating_rmse", _GAUGE, "rating", ("model", "span"),
+        "Root mean squared error of predicted ratings, in units of the data's scale.", "Quality of rating models.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_rating_mae", _GAUGE, "rating", ("model", "span"),
+        "Mean absolute error of predicted ratings, in units of the data's scale.", "Quality of rating models.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_like_auc_ratio", _GAUGE, "ratio", ("model", "span"),
+        "Area under the ROC curve of predicted likes, over all events pooled.", "Quality of rating models.",
+    ),
+    Metric(
+        _EVALUATOR, "engram_prequential_like_accuracy_ratio", _GAUGE, "ratio", ("model", "span"),
+        "Share of events whose like or dislike was predicted.", "Quality of rating models.",
     ),
     Metric(
         _EVALUATOR, "engram_prequential_slice_recall_ratio", _GAUGE, "ratio", ("model", "slice"),
@@ -254,6 +296,20 @@ METRICS: Final = (
 )  # fmt: skip
 
 
+# Series that a process may expose at most, with 8 models and 16 partitions.
+SERIES_BUDGET: Final = {Process.LEARNER: 300, Process.EVALUATOR: 2_500}
+
+# What the client library says of a process, by itself (Linux only).
+PROCESS_METRICS: Final = {
+    "process_cpu_seconds_total": "User and system time of the process.",
+    "process_resident_memory_bytes": "Memory of the process that is in RAM.",
+    "process_virtual_memory_bytes": "Memory that the process has mapped.",
+    "process_start_time_seconds": "When the process started, seconds since 1970 UTC.",
+    "process_open_fds": "Open files.",
+    "process_max_fds": "How many files may be open.",
+}
+
+
 def metrics_of(process: Process) -> tuple[Metric, ...]:
     """Return the metrics that `process` exposes, in the table's order."""
     return tuple(metric for metric in METRICS if metric.process is process)
@@ -270,8 +326,12 @@ def markdown() -> str:
         "10 or 20; `span` is `all`, `last_70`, `window_<events>`, `window_<duration>` (of event time) or",
         "`fading_<factor>`; `baseline` a configured model; `detector` is `adwin` or `page_hinkley`; `slice` one of `user_1`, `user_2_5`, `user_6_20`, `user_21`,",
         "`item_1_9`, `item_10_99`, `item_100_999`, `item_1000`. What each measure is: [measures.md](measures.md).",
-        "`q` is `0.5`, `0.9` or `0.99`. Communities of synapses and their modularity are too dear for the learner's loop:",
-        "`engram graph` finds them ([graphs.md](graphs.md)).",
+        "`q` is `0.5`, `0.9` or `0.99`. Communities are found among few neurons here; `engram graph` draws more of them",
+        "([graphs.md](graphs.md)).",
+        "",
+        "A process also says, by the client library: "
+        + ", ".join(f"`{name}`" for name in PROCESS_METRICS)
+        + ".",
     ]
     for process in Process:
         lines += [

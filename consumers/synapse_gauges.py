@@ -1,7 +1,7 @@
 """Gauges of the models' synapses for Prometheus, cheap enough for every checkpoint.
 
-At most `ROWS` rows of each model are looked at, equally spaced; counts are then scaled up. Communities and modularity
-take seconds and are left to `engram graph`.
+At most `ROWS` rows of each model are looked at, equally spaced; counts are then scaled up. Communities are found among
+the most active neurons alone; `engram graph` has time for more.
 """
 
 from __future__ import annotations
@@ -15,8 +15,13 @@ from numpy.typing import NDArray
 from consumers.lane import Lane
 from online_models.model import Model
 from online_models.synapse_figures import THRESHOLD, weight_quantiles
+from online_models.synapse_graph import communities, modularity
+from online_models.synapse_view import most_active
+from online_models.wisard import Wisard
 
 ROWS: Final = 512
+NEURONS: Final = 100  # and their strongest synapses to each other: some 10 ms for Louvain's method
+_SYNAPSES_EACH: Final = 5
 
 Gauges = dict[str, dict[tuple[str, ...], float]]
 
@@ -48,6 +53,46 @@ def synapse_gauges(lanes: Sequence[Lane], rows: int = ROWS) -> Gauges:
         gauges["engram_synapse_density_ratio"][(name,)] = count / possible if possible else 0.0
         for q, value in weight_quantiles(np.concatenate(weights)).items():
             gauges["engram_synapse_weight_quantile"][(name, f"{q:g}")] = value
+    return gauges
+
+
+def community_gauges(lanes: Sequence[Lane]) -> Gauges:
+    """Return how many communities the most active neurons of each model fall into, and how modular they are.
+
+    Of several lanes, the first one's.
+    """
+    gauges: Gauges = {"engram_synapse_communities": {}, "engram_synapse_modularity_ratio": {}}
+    lane = lanes[0]
+    for name, model in lane.models.items():
+        nothing = model.synapse_view(lane.now, np.zeros(0, np.int32))
+        if nothing is None:
+            continue
+        chosen = most_active(nothing.activity, NEURONS)
+        view = model.synapse_view(lane.now, chosen)
+        assert view is not None
+        drawn = view.among(chosen).above(THRESHOLD).strongest(_SYNAPSES_EACH)
+        if not len(drawn.weight):
+            continue
+        found = communities(drawn, lane.config.seed)
+        gauges["engram_synapse_communities"][(name,)] = float(found.max() + 1)
+        gauges["engram_synapse_modularity_ratio"][(name,)] = modularity(drawn, found)
+    return gauges
+
+
+def saturation_gauges(lanes: Sequence[Lane], users: int = ROWS) -> Gauges:
+    """Return the share of written places in users' RAM nodes; users: how many of a lane are looked at, at most."""
+    gauges: Gauges = {"engram_wisard_saturation_ratio": {}}
+    for name, model in lanes[0].models.items():
+        if not isinstance(model, Wisard):
+            continue
+        written = places = 0
+        for lane in lanes:
+            own = lane.models[name].arrays()["own"]
+            chosen = np.unique(np.linspace(0, len(own) - 1, min(users, len(own))).astype(np.int64))
+            written += int(np.count_nonzero(own[chosen]))
+            places += own[chosen].size
+        if places:
+            gauges["engram_wisard_saturation_ratio"][(name,)] = written / places
     return gauges
 
 

@@ -12,11 +12,14 @@ import typer
 from engram import checkpoint_cli, data_cli, dlq_cli, kafka_cli
 from engram.compare_command import compare, compare_cell
 from engram.demo_command import demo
+from engram.diversity_command import diversity_command
 from engram.graph_command import graph
+from engram.history_command import history
 from engram.ingest_command import ingest
 from engram.leave_one_out_command import leave_one_out_command
 from engram.offsets_command import offsets
 from engram.produce_command import produce
+from engram.recommend_command import recommend_command
 from engram.replay_command import replay
 from engram.report_command import report
 from engram.services import evaluate, learn
@@ -26,6 +29,7 @@ from eventlog.errors import EngramError, SettingsError
 evaluate_cli = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 evaluate_cli.callback()(evaluate)
 evaluate_cli.command("leave-one-out")(leave_one_out_command)
+evaluate_cli.command("diversity")(diversity_command)
 
 app = typer.Typer(
     name="engram",
@@ -61,7 +65,9 @@ app.add_typer(evaluate_cli, name="evaluate")
 app.command()(ingest)
 app.command()(offsets)
 app.command()(report)
+app.command()(history)
 app.command()(graph)
+app.command("recommend")(recommend_command)
 app.add_typer(data_cli.app, name="data")
 app.add_typer(kafka_cli.app, name="kafka")
 app.add_typer(checkpoint_cli.app, name="checkpoint")

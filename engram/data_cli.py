@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from engram.figures_table import size
-from eventlog.metadata import ItemMetadata
+from eventlog.metadata import MAX_TAGS, ItemMetadata
 from producers.columns import RatingColumns
 from producers.datasets import DATASETS, PUBLISHER, Dataset
 from producers.download import download
@@ -96,6 +96,7 @@ def verify(name: Name, data_dir: DataDir = None) -> None:
     console.print(found.sentence)
     console.print(
         f"Every line is well formed: {rated.size:,} ratings; metadata of {len(items):,} items"
+        + (f" with {tags:,} tags" if (tags := sum(len(item.tags) for item in items)) else "")
         + (f" and {len(users):,} users." if users else ".")
     )
     console.print(_without_metadata(rated, items))
@@ -121,7 +122,7 @@ def describe(
     console = _console()
     console.print(found.sentence)
     for table in (
-        _counts(frame),
+        _counts(frame, known),
         _histogram(frame, found.dataset),
         _activity(frame),
         _best_table(best, known, min_count),
@@ -157,7 +158,7 @@ def _without_metadata(rated: RatingColumns, items: list[ItemMetadata]) -> str:
     return f"{int(counts[unknown].sum()):,} ratings are of {int(unknown.sum()):,} items without metadata."
 
 
-def _counts(frame: pd.DataFrame) -> Table:
+def _counts(frame: pd.DataFrame, known: dict[str, ItemMetadata]) -> Table:
     users, items = frame["user"].nunique(), frame["item"].nunique()
     table = Table("events", title="Counts and times", show_header=False)
     table.add_column(justify="right")
@@ -170,6 +171,8 @@ def _counts(frame: pd.DataFrame) -> Table:
         ("last (UTC)", f"{frame['time'].max():%Y-%m-%d %H:%M:%S}"),
         ("share with a time that another rating has", f"{frame['time'].duplicated(keep=False).mean():.1%}"),
         ("mean rating", f"{frame['rating'].mean():.3f}"),
+        ("items with tags", f"{sum(bool(item.tags) for item in known.values()):,}"),
+        (f"tags (of an item the first {MAX_TAGS})", f"{sum(len(item.tags) for item in known.values()):,}"),
     ):
         table.add_row(label, value)
     return table

@@ -10,7 +10,7 @@ _ROWS: Final = 50
 
 
 class Mark(NamedTuple):
-    """A drift at event `at`; up: what is watched of the model became more."""
+    """A drift at event `at`; up: the model does better than before."""
 
     at: int
     model: str
@@ -40,6 +40,6 @@ def drift_caption(result: Mapping[str, Any]) -> str:
     """Say what the rows are, and how many drifts there were of which model."""
     counts = ", ".join(f"{one['model']} {one['drifts']:,}" for one in result["drift"]["counts"])
     return (
-        "means of hits@10 (of absolute errors, for predicted ratings) in the detector's window, before and after the "
-        f"change; noticed at the event that is named; drifts in all: {counts}"
+        "means before and since the change of the log-rank score 1 - ln(rank) / ln(items), of predicted ratings of "
+        f"1 - |error| / scale; noticed at the event that is named; drifts in all: {counts}"
     )

@@ -46,19 +46,29 @@ class Snapshot(NamedTuple):
         return self.ids.index(neuron)
 
 
+def lanes_in(checkpoints: Path) -> list[int]:
+    """Return the numbers of the lanes that have a folder in `checkpoints`, ascending."""
+    return sorted(int(path.name[5:]) for path in checkpoints.glob("lane-*") if path.name[5:].isdecimal())
+
+
 def load_checkpoint(folder: Path, lane: int, version: int | None) -> Checkpoint:
-    """Load a checkpoint of a lane from a run's folder, the newest by default; the run may go on meanwhile.
+    """Load a checkpoint of a lane from a run's folder; see `load_checkpoint_of`."""
+    return load_checkpoint_of(folder / "checkpoints", lane, version)
+
+
+def load_checkpoint_of(checkpoints: Path, lane: int, version: int | None) -> Checkpoint:
+    """Load a checkpoint of a lane, the newest by default; the learner may go on meanwhile.
 
     Raises `SettingsError` when there is no such lane or version, and as `CheckpointStore.load` does.
     """
-    found = sorted(int(path.name[5:]) for path in (folder / "checkpoints").glob("lane-*"))
+    found = lanes_in(checkpoints)
     if lane not in found:
         raise SettingsError(
-            f"lane is {lane}, expected one with checkpoints in {str(folder / 'checkpoints')!r}: "
+            f"lane is {lane}, expected one with checkpoints in {str(checkpoints)!r}: "
             + (", ".join(map(str, found)) or "there is none")
         )
     for tried in range(_TRIES):
-        store = CheckpointStore(folder / "checkpoints" / f"lane-{lane}")
+        store = CheckpointStore(checkpoints / f"lane-{lane}")
         versions = store.versions()
         if version is not None and version not in versions:
             raise SettingsError(f"checkpoint is {version}, expected one of {versions} ({store.directory})")
@@ -70,7 +80,7 @@ def load_checkpoint(folder: Path, lane: int, version: int | None) -> Checkpoint:
             time.sleep(0.1)
             continue
         if checkpoint is None:
-            raise SettingsError(f"run is {str(folder)!r}, which has no checkpoint yet: wait for the first")
+            raise SettingsError(f"{str(store.directory)!r} has no checkpoint yet: wait for the first")
         return checkpoint
     raise AssertionError("unreachable")
 
@@ -114,6 +124,7 @@ def lane_config_of(meta: Mapping[str, Any], name: str) -> LaneConfig:
         max_users=said["max_users"],
         max_items=said["max_items"],
         top_every=0,
+        drift=said["drift"],
     )
 
 

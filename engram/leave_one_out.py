@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 from consumers.lane import Lane, described
 from consumers.versions import versions
+from engram.lane_events import events_of
 from engram.parts import lane_config
 from engram.settings import Settings
 from engram.warm import warm_up_learner
 from evaluation.leave_one_out import above_among, above_among_all, leave_one_out_figures
 from eventlog.errors import SettingsError
-from eventlog.events import EventBatch, Kind
+from eventlog.events import Kind
 from online_models.catalogue import ItemFacts
 from online_models.ids import ABSENT
 from online_models.interactions import Moment
 from online_models.registry import MODELS
-from producers.columns import RatingColumns
 from producers.datasets import DATASETS
 from producers.leave_one_out import LeaveOneOut, read_item_map
 from producers.sources import locate_dataset
@@ -76,7 +76,9 @@ def leave_one_out(
     lane.rows.catalogue.add(facts, lane.rows.items)
     total = data.train.size
     for first in range(0, total, _BLOCK):
-        lane.test_then_learn(_batch(data.train.take(slice(first, first + _BLOCK)), first))
+        lane.test_then_learn(
+            events_of(data.train.take(slice(first, first + _BLOCK)), first, "leave-one-out", Kind.VIEW)
+        )
         progress("learning", min(first + _BLOCK, total), total)
     questions = _Questions(lane, data)
     names = list(lane.models)
@@ -165,24 +167,3 @@ class _Questions:
             among_all[place] = above_among_all(scores, target, had)
             asked(place + 1)
         return sampled, among_all
-
-
-def _batch(columns: RatingColumns, first: int) -> EventBatch:
-    """Make events as the log would give them; what users gave is not known."""
-    n = columns.size
-    places = np.arange(first, first + n, dtype=np.int64)
-    return EventBatch(
-        sources=("leave-one-out",),
-        users=columns.users,
-        items=columns.items,
-        ratings=columns.ratings,
-        event_time_ms=columns.event_time_ms,
-        kinds=np.full(n, Kind.VIEW, np.uint8),
-        source_index=np.zeros(n, np.int32),
-        source_seq=places,
-        key_hash=np.zeros(n, np.uint64),
-        partition=np.zeros(n, np.int32),
-        offset=places,
-        index=np.zeros(n, np.int32),
-        append_time_ms=columns.event_time_ms,
-    )

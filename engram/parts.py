@@ -6,11 +6,12 @@ import contextlib
 from collections.abc import Collection
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from consumers.lane import LaneConfig
 from consumers.learner import Learner, LearnerConfig
-from consumers.metrics import LearnerMetrics, MetricsServer
+from consumers.metrics import LearnerMetrics
+from consumers.metrics_server import Health, MetricsServer
 from consumers.result import RunInfo
 from engram import model_parameters
 from engram.settings import Settings, kafka_security
@@ -93,16 +94,22 @@ def lane_config(settings: Settings) -> LaneConfig:
 
 
 def serve_metrics(
-    stack: contextlib.ExitStack, registry: CollectorRegistry, settings: Settings, *, offset: int = 0
+    stack: contextlib.ExitStack,
+    registry: CollectorRegistry,
+    settings: Settings,
+    *,
+    offset: int = 0,
+    health: Health | None = None,
 ) -> int | None:
-    """Serve metrics until `stack` ends, where a port is set; return the port.
+    """Serve metrics and health until `stack` ends, where a port is set; return the port.
 
     offset: added to the port, for a second process of one command (0, any free port, stays 0).
     """
     port = settings.metrics_port
     if port is None:
         return None
-    server = MetricsServer(registry, port + offset if port else 0, settings.metrics_address)
+    ProcessCollector(registry=registry)
+    server = MetricsServer(registry, port + offset if port else 0, settings.metrics_address, health)
     return stack.enter_context(server).port
 
 

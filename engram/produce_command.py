@@ -29,7 +29,7 @@ OwnPartitions = Annotated[
 ]
 
 
-@settings_command(*options.SOURCE, *options.LOG)
+@settings_command(*options.SOURCE, *options.LOG, "log_format")
 def produce(
     settings: Settings,
     own_partitions: OwnPartitions = None,
@@ -38,7 +38,7 @@ def produce(
 ) -> None:
     """Replay a data set into the ratings topic; started again, it goes on where the log's tail says."""
     own = None if own_partitions is None else _partition_numbers(own_partitions)
-    start_service(settings)
+    start_service("producer", settings, for_people=with_parent)
     stop = StopRequest(with_parent=with_parent)
     stream = open_stream(settings, find_folder(settings))
     topics = Topics.with_prefix(settings.topic_prefix)

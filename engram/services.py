@@ -16,17 +16,19 @@ from prometheus_client import CollectorRegistry
 from consumers.checkpoint import CheckpointStore
 from consumers.evaluator import Evaluator
 from consumers.metrics import EvaluatorMetrics
+from consumers.metrics_server import Health
 from engram import options
 from engram.children import StopRequest, say
 from engram.options import settings_command
 from engram.parts import build_learner, create_topics, lane_config, open_log, serve_metrics
+from engram.process_log import log_to_stderr
 from engram.recompute import recompute
 from engram.settings import Settings, describe
 from engram.warm import warm_up_learner
 from eventlog.errors import SettingsError
 from eventlog.topics import Topics
 
-_METRICS = ("metrics_port", "metrics_address")
+_METRICS = ("metrics_port", "metrics_address", "log_format")
 
 UntilEnd = Annotated[
     bool,
@@ -41,17 +43,16 @@ RunOption = Annotated[
 Watch = Annotated[bool, typer.Option("--watch", help="Evaluate what the learner publishes, until stopped.")]
 
 
-def start_service(settings: Settings) -> None:
-    """Log to standard error, first of all the settings."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("kafka").setLevel(logging.WARNING)
+def start_service(name: str, settings: Settings, *, for_people: bool) -> None:
+    """Log to standard error, first of all the settings; for_people: see `process_log.log_to_stderr`."""
+    log_to_stderr(name, settings.log_format, for_people=for_people)
     logging.getLogger(__name__).info("settings:\n%s", describe(settings))
 
 
 @settings_command(*options.LOG, *options.LEARNING, "merge", "partitions", "seed", "checkpoint_dir", *_METRICS)
 def learn(settings: Settings, until_end: UntilEnd = False, with_parent: WithParent = False) -> None:
     """Test, then learn, every event of the ratings topic; publish predictions; keep checkpoints."""
-    start_service(settings)
+    start_service("learner", settings, for_people=with_parent)
     stop = StopRequest(with_parent=with_parent)
     config = lane_config(settings)
     warm_up_learner(config, settings.partitions)
@@ -61,9 +62,11 @@ def learn(settings: Settings, until_end: UntilEnd = False, with_parent: WithPare
         log = stack.enter_context(open_log(settings))
         create_topics(log, topics, settings.partitions)
         learner = build_learner(settings, log, topics, registry, until_end=until_end)
-        say(ready=True, metrics_port=serve_metrics(stack, registry, settings))
+        health = Health()
+        say(ready=True, metrics_port=serve_metrics(stack, registry, settings, health=health))
         while not stop and not learner.done:
             learner.step(0.2)
+            health.beat()
         learner.close()
         if learner.done:
             say(finished=True)
@@ -87,7 +90,7 @@ def evaluate(
     if run is not None:
         recompute(run)
         return
-    start_service(settings)
+    start_service("evaluator", settings, for_people=with_parent)
     stop = StopRequest(with_parent=with_parent)
     topics = Topics.with_prefix(settings.topic_prefix)
     registry = CollectorRegistry()
@@ -99,7 +102,9 @@ def evaluate(
         evaluator = stack.enter_context(
             Evaluator(log, topics.predictions, lanes=(), store=store, metrics=metrics)
         )
-        say(ready=True, metrics_port=serve_metrics(stack, registry, settings))
+        health = Health()
+        say(ready=True, metrics_port=serve_metrics(stack, registry, settings, health=health))
         while not stop:
             evaluator.step(0.2)
+            health.beat()
         evaluator.checkpoint()

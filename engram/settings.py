@@ -157,6 +157,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_address: Annotated[str, _is("address that the metrics listen on; 0.0.0.0 in a container")] = (
         "127.0.0.1"
     )
+    log_format: Annotated[
+        Literal["auto", "text", "json"],
+        _is("what is said on standard error: text, json, or auto (text on a terminal)"),
+    ] = "auto"
 
 
 FIELDS: dict[str, msgspec.structs.FieldInfo] = {

@@ -14,11 +14,15 @@ from producers.event_order import TieOrder
 from producers.readers.mapped_file import SUFFIXES, ColumnMap, MappedFileReader, parse_columns
 from producers.sources import find_dataset, locate_dataset
 from producers.stream import Cut, DatasetStream, EventStream
-from producers.synthetic import RATING_MAX, RATING_MIN, SyntheticConfig, SyntheticStream
+from producers.synthetic import ITEMS, RATING_MAX, RATING_MIN, TASTE, SyntheticConfig, SyntheticStream
 
 SYNTHETIC = "synthetic"
 _SYNTHETIC_EVENTS = 100_000
+# Each user lives through one flip at most, so that before one all histories are of one taste.
 _SYNTHETIC_FLIP_EVERY = 25_000
+_SYNTHETIC_USERS = 400
+_SYNTHETIC_USER_EVENTS = 50
+_SYNTHETIC_ITEMS = 800
 
 
 class Source(NamedTuple):
@@ -160,7 +164,11 @@ def open_stream(settings: Settings, folder: Path | None) -> EventStream:
         return SyntheticStream(
             SyntheticConfig(
                 events=settings.limit or _SYNTHETIC_EVENTS,
+                users=_SYNTHETIC_USERS,
+                user_events=_SYNTHETIC_USER_EVENTS,
+                items=_SYNTHETIC_ITEMS,
                 flip_every=_SYNTHETIC_FLIP_EVERY,
+                flips=(ITEMS, TASTE),
                 seed=settings.seed,
             )
         )

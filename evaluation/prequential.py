@@ -121,6 +121,11 @@ class PrequentialRanking:
         """Histograms int64[M, T, 22] over the windows of event time."""
         return self._time.windows
 
+    @property
+    def clock_ms(self) -> int | None:
+        """The greatest event time so far; None before the first event, or where no window of event time is kept."""
+        return self._time.clock_ms
+
     def counted_from(self, first_seq: int) -> int | None:
         """Index of the first event of the last 70 % in a block that begins at `first_seq`; None where unknown."""
         return None if self.last_70_from is None else max(0, self.last_70_from - first_seq)

@@ -79,6 +79,11 @@ class TimeWindows:
         self._current = np.zeros(count, np.int64)
         self._panes = np.zeros((count, PANES, models, BUCKETS), np.int32)
 
+    @property
+    def clock_ms(self) -> int | None:
+        """The greatest event time so far; None before the first event, or without windows."""
+        return int(self._clock[1]) if self._clock[0] else None
+
     def update(self, clipped: NDArray[np.uint8], time_ms: NDArray[np.int64]) -> None:
         """Take events. clipped: uint8[M, n], histogram indices; time_ms: int64[n], event time."""
         if len(self._pane_ms):

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Annotated, Final
+
 import msgspec
 
+from eventlog.events import MAX_EVENT_TIME_MS
 from eventlog.log import Record
+
+MAX_TAGS: Final = 32  # of an item: a few thousand would make a record larger than a broker takes
+
+
+class ItemTag(msgspec.Struct, frozen=True, array_like=True):
+    """A tag that somebody gave an item at event_time_ms (UTC), in JSON [event_time_ms, text].
+
+    It does not say who gave it: so there is nothing to forget when a user is to be forgotten.
+    """
+
+    event_time_ms: Annotated[int, msgspec.Meta(ge=0, le=MAX_EVENT_TIME_MS)]
+    text: str
+
+
+def first_tags(tags: Iterable[ItemTag]) -> tuple[ItemTag, ...]:
+    """Return the first `MAX_TAGS` in order of event time; those of the same time as they stand.
+
+    The first and not the most frequent ones: what comes later must not change which ones there were before.
+    """
+    return tuple(sorted(tags, key=lambda tag: tag.event_time_ms)[:MAX_TAGS])
 
 
 class ItemMetadata(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an item before anybody rated it; None where the source does not say.
+    """What is known of an item, whether or not anybody rated it; None where the source does not say.
 
-    item: its id. year: of release. release_date: ISO 8601. language: ISO 639-1.
+    item: its id. year: of release. release_date: ISO 8601. language: ISO 639-1. tags: each known from its own time on;
+    of more than `MAX_TAGS`, a learner takes `first_tags`.
     """
 
     item: str
@@ -21,6 +46,7 @@ class ItemMetadata(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None = None
     imdb_id: str | None = None
     tmdb_id: str | None = None
+    tags: tuple[ItemTag, ...] = ()
     v: int = 1
 
     def to_record(self) -> Record:

@@ -1,4 +1,4 @@
-"""What is known of items beside who had them: genres, year and language, as the items topic states them.
+"""What is known of items beside who had them: genres, year, language and tags, as the items topic states them.
 
 An entry is one item of the catalogue, whether or not anybody has had it; item rows point to entries. Genres are bits
 of a mask and languages are numbers, both in order of first appearance, so they depend on the topic alone.
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.ids import IdTable, grown
+from online_models.timed_tags import Tags, TagStore
 
 MAX_GENRES = 64
 NOTHING_KNOWN = 0  # the entry of an item without metadata
@@ -26,7 +27,7 @@ class Catalogue(NamedTuple):
     entry: int32[items], the entry of an item's row, 0 where nothing is known. Of each entry (entry 0 is all zero):
     genres uint64 (bit = number of the genre), year int16 and language int16 (0: unknown), genre_set int32, which of
     the genre_sets (uint64[sets], the masks that occur, set 0 empty) its genres are; row int32, the item's row, -1
-    while nobody has had it.
+    while nobody has had it. tags: those of all entries, each with its time.
     """
 
     entry: NDArray[np.int32]
@@ -36,6 +37,7 @@ class Catalogue(NamedTuple):
     genre_set: NDArray[np.int32]
     genre_sets: NDArray[np.uint64]
     row: NDArray[np.int32]
+    tags: Tags
 
 
 class _Facts(NamedTuple):
@@ -49,12 +51,16 @@ class _Facts(NamedTuple):
 
 
 class ItemFacts(NamedTuple):
-    """What one record of the items topic says; year and language None where it does not."""
+    """What one record of the items topic says; year and language None where it does not.
+
+    tags: (event_time_ms, text) of each.
+    """
 
     item: str
     genres: Sequence[str]
     year: int | None
     language: str | None
+    tags: Sequence[tuple[int, str]] = ()
 
 
 class CatalogueStore:
@@ -78,6 +84,7 @@ class CatalogueStore:
         )
         self._genre_sets = np.zeros(1, np.uint64)
         self._sets = {0: 0}  # {mask: its number}, in order of first appearance
+        self._tags = TagStore()
         self._rows = 0
 
     def __len__(self) -> int:
@@ -89,7 +96,7 @@ class CatalogueStore:
         """The arrays that models read, entries in use only; valid until the next change."""
         facts, n = self._facts, len(self._ids)
         columns = (facts.genres[:n], facts.year[:n], facts.language[:n], facts.genre_set[:n])
-        return Catalogue(self._entry, *columns, self._genre_sets, facts.row[:n])
+        return Catalogue(self._entry, *columns, self._genre_sets, facts.row[:n], self._tags.view(n))
 
     def add(self, facts: Sequence[ItemFacts], items: IdTable) -> None:
         """Add entries, or say anew what is known of them; items: ids of the rows that exist."""
@@ -106,6 +113,7 @@ class CatalogueStore:
             of.year[entry] = fact.year if fact.year is not None and 0 < fact.year < 1 << 15 else 0
             of.language[entry] = self._language(fact.language)
         self._genre_sets = np.array(list(self._sets), np.uint64)
+        self._tags.say(dict(zip(entries.tolist(), (fact.tags for fact in facts), strict=True)))
         rows = items.find_all(ids)
         known = (rows >= 0) & (rows < self._rows)
         of.row[entries[known]] = rows[known]
@@ -136,7 +144,7 @@ class CatalogueStore:
     @property
     def state_bytes(self) -> int:
         """Bytes of the entries in use."""
-        return self._ids.state_bytes + len(self._ids) * 16 + self._rows * 4
+        return self._ids.state_bytes + len(self._ids) * 16 + self._rows * 4 + self._tags.state_bytes
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Named arrays for a checkpoint: those of `Catalogue`, and of the entries' ids."""
@@ -146,6 +154,7 @@ class CatalogueStore:
             "genres": view.genres,
             "year": view.year,
             "language": view.language,
+            **{f"tag_{name}": array for name, array in self._tags.arrays().items()},
             **{f"id_{name}": array for name, array in self._ids.arrays().items()},
         }
 
@@ -162,6 +171,8 @@ class CatalogueStore:
         self._reserve(n)
         for name in ("genres", "year", "language"):
             getattr(self._facts, name)[:n] = arrays[name]
+        if "tag_time_ms" in arrays:  # not in a checkpoint from before there were tags
+            self._tags.restore({name: arrays[f"tag_{name}"] for name in ("time_ms", "entry", "token")})
         for entry, mask in enumerate(arrays["genres"].tolist()):
             self._facts.genre_set[entry] = self._sets.setdefault(mask, len(self._sets))
         self._genre_sets = np.array(list(self._sets), np.uint64)

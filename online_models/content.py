@@ -1,4 +1,4 @@
-"""Content: items like those that the user had last, by genres, year and language alone.
+"""Content: items like those that the user had last, by genres, year, language and tags alone.
 
 An item x has features f with values x_f: each of its g genres 1/g; its year, spread over the two nearest of years
 `YEAR_STEP` apart, adding up to 1; its language 1. Groups are genres, years and languages. At an event of user u the
@@ -11,7 +11,7 @@ log-likelihood ratio of the item's features, as of naive Bayes:
 
     score(x) = sum over groups of weight * sum_f x_f log(p(f | u) / b(f))
 
-There is no state of users: what a user takes back is out at once. Items that nobody has had are scored as any other,
+What the tags say, those that were known before the event, comes on top of it: see `online_models/tag_taste.py`. There is no state of users: what a user takes back is out at once. Items that nobody has had are scored as any other,
 so new items are ranked among the whole catalogue. An item of which nothing is known scores 0: no better, no worse.
 """
 
@@ -40,6 +40,15 @@ from online_models.interactions import (
 from online_models.model import Model, ModelConfig, Situation
 from online_models.parameter_ranges import check_range
 from online_models.ranking import rank_among
+from online_models.tag_taste import (
+    TagScratch,
+    add_tag_scores,
+    clear_taste,
+    move_to,
+    read_taste,
+    tag_scratch,
+)
+from online_models.timed_tags import Tags
 
 FIRST_YEAR, YEAR_STEP, YEARS = 1900, 5, 28  # 1900, 1905, ... 2035; what lies outside counts as the nearest
 YEAR_SPAN = YEAR_STEP * (YEARS - 1) + 1
@@ -50,7 +59,7 @@ _GROUPS = ((0, MAX_GENRES), (MAX_GENRES, MAX_GENRES + YEARS), (MAX_GENRES + YEAR
 
 @dataclass(frozen=True)
 class ContentConfig(ModelConfig):
-    """See the module: trace_length is L; prior in items; a weight for each group."""
+    """See the module: trace_length is L; prior in items; a weight for each group, and for tags."""
 
     trace_length: int = 60
     step_decay: float = 0.95
@@ -58,13 +67,14 @@ class ContentConfig(ModelConfig):
     genre_weight: float = 1.0
     year_weight: float = 1.0
     language_weight: float = 1.0
+    tag_weight: float = 1.0
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a parameter out of range."""
         check_range(self, "trace_length", least=1)
         check_range(self, "step_decay", above=0, most=1)
         check_range(self, "prior", above=0)
-        check_range(self, "genre_weight", "year_weight", "language_weight", least=0)
+        check_range(self, "genre_weight", "year_weight", "language_weight", "tag_weight", least=0)
 
 
 class Rule(NamedTuple):
@@ -74,6 +84,7 @@ class Rule(NamedTuple):
     step_decay: float
     prior: float
     weights: tuple[float, float, float]
+    tag_weight: float
     ties_against: bool
 
 
@@ -176,12 +187,32 @@ def _score_entries(catalogue: Catalogue, entries: NDArray[np.int32], scratch: Sc
 
 
 @numba.njit(cache=True)
-def _cold_rank(
-    catalogue: Catalogue, target: int, had: NDArray[np.int32], rule: Rule, scratch: Scratch
+def _tag_taste(
+    catalogue: Catalogue, trace: NDArray[np.int32], time_ms: int, rule: Rule, of_tags: TagScratch
 ) -> int:
-    """Rank of the entry `target` (>= 1) among all entries less those of the items `had`."""
+    """Read the tags of a user's last items `trace` as known at `time_ms`; returns how many there are."""
+    if move_to(catalogue.tags, of_tags, time_ms) == 0:
+        return 0
+    numbers = (rule.step_decay, rule.prior, rule.tag_weight)
+    return read_taste(catalogue.tags, catalogue.entry, trace, numbers, of_tags)
+
+
+@numba.njit(cache=True)
+def _cold_rank(
+    catalogue: Catalogue,
+    target: int,
+    had: NDArray[np.int32],
+    met: int,
+    rule: Rule,
+    scratch: Scratch,
+    of_tags: TagScratch,
+) -> int:
+    """Rank of the entry `target` (>= 1) among all entries less those of the items `had`; met: what `_tag_taste` said."""
     scores, above = scratch.scores, 0
-    _score_entries(catalogue, np.arange(len(catalogue.genres), dtype=np.int32), scratch)
+    entries = np.arange(len(catalogue.genres), dtype=np.int32)
+    _score_entries(catalogue, entries, scratch)
+    if met:
+        add_tag_scores(catalogue.tags, entries, met, of_tags, scores[: len(entries)])
     own = scores[target]
     for entry in range(1, len(catalogue.genres)):
         above += scores[entry] >= own if rule.ties_against else scores[entry] > own
@@ -199,11 +230,13 @@ def _test_then_learn(
     base: NDArray[np.float64],
     rule: Rule,
     scratch: Scratch,
+    of_tags: TagScratch,
     ranks: NDArray[np.int32],
     cold: NDArray[np.int32],
 ) -> None:
     """base: float64[FEATURES], sums of features over all events."""
     catalogue = histories.catalogue
+    tagged = rule.tag_weight > 0.0 and len(catalogue.tags.time_ms) > 0
     for i in range(len(events.user)):
         if events.flags[i] & REPEAT:
             ranks[i] = NOT_RANKED
@@ -211,14 +244,21 @@ def _test_then_learn(
         target = events.item[i]
         start = histories.start[events.user[i]]
         had = histories.items[start : start + events.seen[i]]
-        _lifts(catalogue, had[max(len(had) - rule.trace_length, 0) :], base, rule, scratch)
+        trace = had[max(len(had) - rule.trace_length, 0) :]
+        _lifts(catalogue, trace, base, rule, scratch)
+        met = _tag_taste(catalogue, trace, events.time_ms[i], rule, of_tags) if tagged else 0
         if events.flags[i] & NEW_ITEM:
             ranks[i] = MISS
             if catalogue.entry[target] > 0:
-                cold[i] = _cold_rank(catalogue, catalogue.entry[target], had, rule, scratch)
+                cold[i] = _cold_rank(catalogue, catalogue.entry[target], had, met, rule, scratch, of_tags)
         else:
             _score_entries(catalogue, catalogue.entry[: events.items[i]], scratch)
+            if met:
+                scores = scratch.scores[: events.items[i]]
+                add_tag_scores(catalogue.tags, catalogue.row, met, of_tags, scores)
             ranks[i] = rank_among(scratch.scores, events.items[i], target, had, rule.ties_against)
+        if met:
+            clear_taste(met, of_tags)
         add_features(catalogue, catalogue.entry[target], 1.0, base)
 
 
@@ -234,16 +274,28 @@ class Content(Model):
         super().__init__(config, situation)
         self._base = np.zeros(FEATURES)
         self._scores = np.zeros(256)
+        # How far the tags are known is kept only to be moved along: at each event it follows from the event's time.
+        self._tags: Tags | None = None
+        self._of_tags: TagScratch
 
     @property
     def _rule(self) -> Rule:
         config = self.config
         weights = (float(config.genre_weight), float(config.year_weight), float(config.language_weight))
         ties_against = self.situation.ties_against
-        return Rule(config.trace_length, config.step_decay, float(config.prior), weights, ties_against)
+        return Rule(
+            trace_length=config.trace_length,
+            step_decay=float(config.step_decay),
+            prior=float(config.prior),
+            weights=weights,
+            tag_weight=float(config.tag_weight),
+            ties_against=ties_against,
+        )
 
     def _scratch(self, catalogue: Catalogue, items: int) -> Scratch:
         self._scores = grown(self._scores, max(items, len(catalogue.genres)))
+        if self._tags is not catalogue.tags:
+            self._tags, self._of_tags = catalogue.tags, tag_scratch(catalogue.tags)
         return Scratch(
             lift=np.zeros(FEATURES),
             of_set=np.zeros(len(catalogue.genre_sets)),
@@ -257,7 +309,9 @@ class Content(Model):
         if not len(events.user):
             return
         scratch = self._scratch(histories.catalogue, int(events.item.max()) + 1)
-        _test_then_learn(events, histories, self._base, self._rule, scratch, out.ranks, out.cold)
+        _test_then_learn(
+            events, histories, self._base, self._rule, scratch, self._of_tags, out.ranks, out.cold
+        )
 
     def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
         """See `Model.scores`: log-likelihood ratio of what is known of the item."""
@@ -265,9 +319,15 @@ class Content(Model):
         seen = int(histories.length[user]) if user >= 0 else 0
         end = (int(histories.start[user]) if user >= 0 else 0) + seen
         trace = histories.items[end - min(seen, self.config.trace_length) : end]
-        _lifts(histories.catalogue, trace, self._base, self._rule, scratch)
-        _score_entries(histories.catalogue, histories.catalogue.entry[: moment.items], scratch)
-        return scratch.scores[: moment.items].copy()
+        catalogue, rule = histories.catalogue, self._rule
+        _lifts(catalogue, trace, self._base, rule, scratch)
+        _score_entries(catalogue, catalogue.entry[: moment.items], scratch)
+        scores, of_tags = scratch.scores[: moment.items], self._of_tags
+        if rule.tag_weight > 0.0:
+            met = _tag_taste(catalogue, trace, moment.time_ms, rule, of_tags)
+            add_tag_scores(catalogue.tags, catalogue.row, met, of_tags, scores)
+            clear_taste(met, of_tags)
+        return scores.copy()
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """base: float64[FEATURES], sums of features over all events."""

@@ -2,7 +2,8 @@
 
 All scores fade at the same pace, so their order changes only where an event falls. They are kept on a forward
 scale, score * 2^((now - base) / half_life): an event adds 2^((tick - base) / half_life), which gives a late event
-the weight that it has left. Before that number could overflow, everything is rebased; where, depends on ticks alone.
+the weight that it has left. Before that number could overflow, everything is rebased; where, depends on ticks alone. Ticks are those of
+the clock of memory, which runs faster for a while after a drift (`ageing`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.ageing import AdaptiveDecayConfig, Ageing
+from online_models.drift import Drift
 from online_models.ids import grown
 from online_models.interactions import (
     MISS,
@@ -26,17 +29,21 @@ from online_models.interactions import (
     Moment,
     Predictions,
 )
-from online_models.model import Axes, DecayConfig, Model, ModelConfig, Situation
+from online_models.model import Axes, Model, ModelConfig, Situation
 from online_models.ranking import rank_among
 
 _REBASE_AFTER = 256.0  # half-lives; float64 overflows at 1,024
 
 
 @dataclass(frozen=True)
-class DecayedPopularityConfig(DecayConfig):
-    """See `DecayConfig`; 2,000 events is what the literature's streams like best."""
+class DecayedPopularityConfig(AdaptiveDecayConfig):
+    """See `AdaptiveDecayConfig`; 2,000 events is what the literature's streams like best.
+
+    So short a half-life forgets soon enough: adaptation gained nothing on any stream, and is off.
+    """
 
     half_life_events: float = 2_000.0
+    drift_pace: int = 1
 
 
 @numba.njit(cache=True)
@@ -79,12 +86,14 @@ class DecayedPopularity(Model):
         super().__init__(config, situation)
         self._weight = np.zeros(256, np.float64)
         self._base = np.zeros(1, np.int64)
+        self._ageing = Ageing(self.config, self.situation.clock)
         self._items = 0
 
     def test_then_learn(self, events: Interactions, histories: Histories, out: Predictions) -> None:
         """See `Model.test_then_learn`."""
         if not len(events.user):
             return
+        events = self._ageing.age(events)
         if not self._items:
             self._base[0] = events.now[0]
         self._items = max(self._items, int(events.item.max()) + 1)
@@ -101,13 +110,19 @@ class DecayedPopularity(Model):
 
     def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
         """See `Model.scores`: the decayed count at `moment`, whoever asks."""
-        elapsed = (moment.now - int(self._base[0])) / self.config.half_life_ticks(self.situation.clock)
+        elapsed = (self._ageing.at(moment.now) - int(self._base[0])) / self.config.half_life_ticks(
+            self.situation.clock
+        )
         faded: NDArray[np.float64] = self._weight[: moment.items] * 2.0**-elapsed
         return faded
 
+    def adapt(self, drift: Drift) -> None:
+        """See `Model.adapt` and `Ageing.adapt`."""
+        self._ageing.adapt(drift)
+
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """weight: float64[items] on the forward scale; base: int64[1], tick."""
-        return {"weight": self._weight[: self._items], "base": self._base}
+        """weight: float64[items] on the forward scale; base: int64[1], its tick; ageing: see `Ageing`."""
+        return {"weight": self._weight[: self._items], "base": self._base, "ageing": self._ageing.state}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """See `Model.restore`."""
@@ -115,3 +130,4 @@ class DecayedPopularity(Model):
         self._weight = grown(np.zeros(256, np.float64), self._items)
         self._weight[: self._items] = arrays["weight"]
         self._base = arrays["base"].copy()
+        self._ageing.state[:] = arrays["ageing"]

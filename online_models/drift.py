@@ -45,7 +45,7 @@ class Drift(NamedTuple):
     """What is watched of a model has changed.
 
     at: `lane_seq` of the first event after it was noticed. model: which was watched. detector: that noticed. before,
-    after: means of what was watched, of the part of the detector's window before the change and of that after it.
+    after: means of what was watched, before the change and since; larger is better.
     """
 
     at: int
@@ -54,12 +54,18 @@ class Drift(NamedTuple):
     before: float
     after: float
 
+    @property
+    def worse(self) -> bool:
+        """Whether the model does worse than before."""
+        return self.after < self.before
+
 
 class Change(NamedTuple):
-    """The mean changed from `before` to `after`, as far as the detector can tell."""
+    """The mean changed from `before` to `after`, as far as the detector can tell; since: of how many numbers that is."""
 
     before: float
     after: float
+    since: int
 
 
 class DriftDetector(ABC):
@@ -116,14 +122,14 @@ class Adwin(DriftDetector):
         config = self.config
         if self._scalars[_WIDTH] <= config.grace:
             return None
-        excess, before, after = _best_cut(
+        excess, before, after, since = _best_cut(
             self._scalars, self._counts, self._totals, config.delta, config.min_part
         )
         if excess <= 1.0:
             return None
         for array in (self._scalars, self._counts, self._totals):
             array[...] = 0
-        return Change(before, after)
+        return Change(before, after, int(since))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """scalars: float64[3]; counts: int64[sizes] buckets; totals: float64[sizes, 6], oldest first."""
@@ -165,14 +171,17 @@ def _best_cut(
     totals: NDArray[np.float64],
     delta: float,
     min_part: int,
-) -> tuple[float, float, float]:
-    """By what factor means differ more than they may, at the cut where it is greatest, and both means; 0 without one."""
+) -> tuple[float, float, float, float]:
+    """By what factor means differ more than they may, at the cut where it is greatest; 0 without one.
+
+    With both means, and the length of the newer part.
+    """
     width = scalars[_WIDTH]
     certainty = np.log(2.0 * np.log(width) / delta)
     variance = scalars[_SQUARES] / width
     n0, n1 = 0.0, width
     total0, total1 = 0.0, scalars[_TOTAL]
-    excess, before, after = 0.0, 0.0, 0.0
+    excess, before, after, since = 0.0, 0.0, 0.0, 0.0
     for back in range(len(counts)):
         size = len(counts) - 1 - back
         held = 2.0**size
@@ -186,8 +195,8 @@ def _best_cut(
                 most = np.sqrt(2.0 * inverse * variance * certainty) + 2.0 / 3.0 * certainty * inverse
                 factor = abs(total0 / n0 - total1 / n1) / most
                 if factor > excess:
-                    excess, before, after = factor, total0 / n0, total1 / n1
-    return excess, before, after
+                    excess, before, after, since = factor, total0 / n0, total1 / n1, n1
+    return excess, before, after, since
 
 
 @dataclass(frozen=True)
@@ -197,10 +206,10 @@ class PageHinkleyConfig:
     alpha: fading of the sums, in (0, 1]. grace: no look before as many numbers.
     """
 
-    delta: float = 2.0
-    threshold: float = 100.0
+    delta: float = 4.0
+    threshold: float = 60.0
     alpha: float = 1.0
-    grace: int = 30
+    grace: int = 10
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a parameter out of range."""
@@ -247,7 +256,8 @@ class PageHinkley(DriftDetector):
             n, total = s[_MOST_N], s[_MOST_SUM]
         else:
             return None
-        change = Change(float(total / n), float((s[_SUM] - total) / (s[_N] - n)))
+        since = s[_N] - n
+        change = Change(float(total / n), float((s[_SUM] - total) / since), int(since))
         self._forget()
         return change
 

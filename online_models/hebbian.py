@@ -1,11 +1,12 @@
 """Item-item Hebbian synapses: items are neurons; what fires together in a user's trace wires together.
 
 Test. A user's membrane potentials v(.) are charged by the items that the user took (see `hebbian_potentials`). At an
-event at time t, with activity a(.) (decayed count of a neuron's events) and A the sum of all activities,
+event at time t, with activity a(.) (decayed count of a neuron's events), A the sum of all activities, r = synapse_power,
 
-    score(c) = fade(t - time of the user's last item) * v(c) / (a(c)^q A^(1-p-q)) + popularity_weight * a(c) / A
+    score(c) = fade(t - time of the user's last item) * v(c) / (a(c)^q A^(r-p-q)) + popularity_weight * (a(c) / A)^r
 
-which has no unit: it does not change when all memory fades alike. Learn. The trace of user u at an event with item x is
+which has no unit: it does not change when all memory fades alike. r = 1/2 is the square root that evens out the noise of
+counts (Bartlett 1936): several synapses that agree count for more than a single strong one. Learn. The trace of user u at an event with item x is
 u's last L items y_1 (newest) ... y_L with gains
 
     g_k = step_decay^(k-1) * fade(t - time of y_k),          fade(gap) = (1 + gap / gap_scale_s)^(-gap_exponent)
@@ -15,7 +16,8 @@ reverse is weaker:
 
     w(y_k, x) += g_k        w(x, y_k) += reverse * g_k        a(x) += 1
 
-Everything halves each half-life on the lane's clock; a late event is added with the weight it has left.
+Everything halves each half-life on the lane's clock, and faster for a while after a drift (`ageing`); a late event is
+added with the weight it has left.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.activity_order import ActivityOrder, fill, no_order, with_room
+from online_models.ageing import AdaptiveDecayConfig, Ageing
+from online_models.drift import Drift
 from online_models.hebbian_kernel import Scratch, State, test_then_learn
 from online_models.hebbian_potentials import (
     NOBODY,
@@ -40,29 +44,30 @@ from online_models.hebbian_rule import Neurons, Rule, refresh
 from online_models.hebbian_scores import score_all
 from online_models.ids import grown, widened
 from online_models.interactions import Histories, Interactions, Moment, Predictions
-from online_models.model import DecayConfig, Model, ModelConfig, Situation
+from online_models.model import Model, ModelConfig, Situation
 from online_models.parameter_ranges import check_range
 from online_models.synapse_view import SynapseView
 from online_models.synapses import SynapseStore
 
 
 @dataclass(frozen=True)
-class HebbianConfig(DecayConfig):
-    """See the module for the formulas; gap_scale_s in seconds of event time.
+class HebbianConfig(AdaptiveDecayConfig):
+    """See the module for the formulas, and `AdaptiveDecayConfig`; gap_scale_s in seconds of event time.
 
-    trace_length: L. slots, recall_length (items), recall_every (charges): see `hebbian_potentials`.
+    trace_length: L. synapse_power: r, 0.5 or 1. slots, recall_length (items), recall_every (charges): see `hebbian_potentials`.
     direct_neurons, row_synapses: see `synapses.SynapseStore`.
     """
 
-    trace_length: int = 20
-    step_decay: float = 0.9
-    gap_scale_s: float = 120.0
+    trace_length: int = 16
+    step_decay: float = 0.88
+    gap_scale_s: float = 60.0
     gap_exponent: float = 0.5
     reverse: float = 0.6
-    source_power: float = 0.5
-    target_power: float = 0.3
-    popularity_weight: float = 0.5
-    half_life_events: float = 30_000.0
+    synapse_power: float = 0.5
+    source_power: float = 0.25
+    target_power: float = 0.25
+    popularity_weight: float = 1.5
+    half_life_events: float = 500_000.0
     half_life_s: float = 365 * 86_400.0
     slots: int = 64
     recall_length: int = 20
@@ -80,6 +85,8 @@ class HebbianConfig(DecayConfig):
         check_range(
             self, "gap_exponent", "reverse", "source_power", "target_power", "popularity_weight", least=0
         )
+        if self.synapse_power not in (0.5, 1.0):
+            raise ValueError(f"synapse_power is {self.synapse_power!r}, expected 0.5 or 1")
 
 
 _PER_SLOT = ("left", "owner", "charges", "used", "uses")
@@ -99,6 +106,7 @@ class Hebbian(Model):
     def _start(self) -> None:
         config = self.config
         self._items = 0
+        self._ageing = Ageing(config, self.situation.clock)
         self._store = SynapseStore(config.direct_neurons, config.row_synapses)
         potentials = free_slots(config.slots, 256 if self._store.is_direct else 0)
         self._state = State(self._store.synapses, _no_neurons(), potentials, no_order(0))
@@ -117,6 +125,7 @@ class Hebbian(Model):
             gap_scale_ms=config.gap_scale_s * 1000.0,
             gap_exponent=config.gap_exponent,
             reverse=config.reverse,
+            synapse_power=config.synapse_power,
             source_power=config.source_power,
             target_power=config.target_power,
             popularity_weight=config.popularity_weight,
@@ -130,6 +139,7 @@ class Hebbian(Model):
         n = len(events.user)
         if not n:
             return
+        events = self._ageing.age(events)
         if not self._items:
             self._state.neurons.base[0] = events.now[0]
         cut = self._store.fitting(events.item)
@@ -189,7 +199,7 @@ class Hebbian(Model):
         neurons = self._state.neurons
         rows = np.arange(self._items, dtype=np.int32) if rows is None else rows
         pre, post, weight = self._store.pairs(rows)
-        left = np.exp2(-((now - int(neurons.base[0])) / self._rule.half_life))
+        left = np.exp2(-((self._ageing.at(now) - int(neurons.base[0])) / self._rule.half_life))
         activity = neurons.activity[: self._items] * left
         return SynapseView("item", rows, pre, post, weight.astype(np.float64) * left, activity)
 
@@ -219,13 +229,17 @@ class Hebbian(Model):
         """See `Model.retract`: the user is integrated anew, from the history without the item."""
         self._vacate(self._state.potentials.owner == user)
 
+    def adapt(self, drift: Drift) -> None:
+        """See `Model.adapt` and `Ageing.adapt`."""
+        self._ageing.adapt(drift)
+
     def _vacate(self, slots: NDArray[np.bool_]) -> None:
         vacate(self._state.potentials, slots)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Synapses (see `SynapseStore.arrays`), activity float64[items], total float64[1], base int64[1].
 
-        Potentials as in `Potentials`, with potential_ before the name; of no items in the bounded layout.
+        ageing: see `Ageing`. Potentials as in `Potentials`, with potential_ before the name; of no items in the bounded layout.
         """
         neurons, potentials = self._state.neurons, self._state.potentials
         return {
@@ -233,6 +247,7 @@ class Hebbian(Model):
             "activity": neurons.activity[: self._items],
             "total": neurons.total,
             "base": neurons.base,
+            "ageing": self._ageing.state,
             "potential": potentials.value[:, : self._items],
             **{f"potential_{name}": getattr(potentials, name) for name in _PER_SLOT},
         }
@@ -247,6 +262,7 @@ class Hebbian(Model):
         neurons.activity[:items] = arrays["activity"]
         neurons.total[:] = arrays["total"]
         neurons.base[:] = arrays["base"]
+        self._ageing.state[:] = arrays["ageing"]
         potentials.value[:, : arrays["potential"].shape[1]] = arrays["potential"]
         for name in _PER_SLOT:
             getattr(potentials, name)[:] = arrays[f"potential_{name}"]

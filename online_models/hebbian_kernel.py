@@ -53,7 +53,7 @@ def _rebase(state: State, known: int, now: int, rule: Rule) -> None:
     neurons = state.neurons
     factor = np.exp2(-((now - neurons.base[0]) / rule.half_life))
     rescale(state.synapses, known, factor)
-    rescale_potentials(state.potentials, factor ** (1.0 - rule.source_power))
+    rescale_potentials(state.potentials, factor ** (rule.synapse_power - rule.source_power))
     neurons.total[0] *= factor
     neurons.base[0] = now
     for item in range(known):
@@ -79,7 +79,7 @@ def test_then_learn(
     items, times_ms = histories.items, histories.times_ms
     weight, bounded = synapses.weight, len(synapses.post) > 0
     activity, total, base, level, source_norm, target_norm = neurons
-    silence, touched = scratch.silence, scratch.touched
+    silence, touched, root = scratch.silence, scratch.touched, rule.synapse_power < 1.0
     for i in range(len(events.user)):
         if events.flags[i] & REPEAT:
             ranks[i] = NOT_RANKED
@@ -99,8 +99,9 @@ def test_then_learn(
                 asker = Asker(user, end, seen, known)
                 touches = recall_bounded(silence, touched, asker, histories, synapses, source_norm, rule)
             parts = units(total[0], left, rule)
+            highest = total[0] ** rule.synapse_power
             ranks[i] = rank_bounded(
-                silence, touched[:touches], candidates, neurons, order, parts, scratch.bits
+                silence, touched[:touches], candidates, neurons, order, parts, highest, scratch.bits
             )
         else:
             value, newest, gain = silence, 0, np.float32(0.0)
@@ -116,11 +117,11 @@ def test_then_learn(
                 gain = np.float32(source_norm[newest] / potentials.left[slot])
                 left *= potentials.left[slot]
             if is_new:
-                charge(value, weight[newest], gain, known)
+                charge(value, weight[newest], gain, known, root)
                 ranks[i] = MISS
             else:
                 parts = units(total[0], left, rule)
-                ranks[i] = rank_direct(value, weight[newest], gain, candidates, neurons, parts)
+                ranks[i] = rank_direct(value, weight[newest], gain, root, candidates, neurons, parts)
         # Learn.
         length = min(len(scratch.gains), seen)
         gains = scratch.gains[:length]

@@ -3,7 +3,7 @@
 A user has one potential a candidate c. Each item y that the user takes charges it with y's synapses, and from one item
 to the next it leaks by a step and by the time between them:
 
-    v(c) <- step_decay * fade(gap) * v(c) + w(y, c) / a(y)^p,        fade(gap) = (1 + gap / gap_scale_s)^(-gap_exponent)
+    v(c) <- step_decay * fade(gap) * v(c) + w(y, c)^r / a(y)^p,      fade(gap) = (1 + gap / gap_scale_s)^(-gap_exponent)
 
 so an event costs one row of synapses, however long the trace. An item charges at the first event after its own, with
 the synapses of that moment; what these learn later, from others, it misses until the user is integrated anew.
@@ -33,7 +33,7 @@ LEAST = 2.0**-30
 
 
 class Potentials(NamedTuple):
-    """Slots of users; a potential is value * left, on the synapses' forward scale to the power 1 - p.
+    """Slots of users; a potential is value * left, on the synapses' forward scale to the power r - p.
 
     value: float32[slots, items]; left: float64[slots]; owner: int32[slots] user rows; charges: int32[slots], since the
     user was integrated; used: int64[slots], number of the last use; uses: int64[1], of all.
@@ -150,7 +150,7 @@ def recall(
     """Integrate all but the newest item anew into value[:known], in the direct layout."""
     gains, newest = _gains(asker, histories, source_norm, rule), asker.end - 1
     pres = histories.items[newest - len(gains) : newest][::-1]
-    spread_direct(synapses, pres, gains, asker.known, value)
+    spread_direct(synapses, pres, gains, asker.known, rule.synapse_power < 1.0, value)
 
 
 @numba.njit(cache=True)
@@ -169,15 +169,22 @@ def recall_bounded(
     """
     gains, newest = _gains(asker, histories, source_norm, rule), asker.end - 1
     pres = histories.items[newest - len(gains) : newest][::-1]
-    count = spread_bounded(synapses, pres, gains, value, touched)
+    root = rule.synapse_power < 1.0
+    count = spread_bounded(synapses, pres, gains, root, value, touched)
     item = histories.items[newest]
     posts = synapses.post[item][: synapses.used[item]]
-    return spread_row(synapses.weight[item], posts, source_norm[item], value, touched, count)
+    return spread_row(synapses.weight[item], posts, source_norm[item], root, value, touched, count)
 
 
 @numba.njit(cache=True)
-def charge(value: NDArray[np.float32], row: NDArray[np.float32], gain: np.float32, known: int) -> None:
-    """value[:known] += gain * row, in the direct layout."""
+def charge(
+    value: NDArray[np.float32], row: NDArray[np.float32], gain: np.float32, known: int, root: bool
+) -> None:
+    """value[:known] += gain * row, in the direct layout; root: of the square roots of the row."""
+    if root:
+        for post in range(known):
+            value[post] += gain * np.sqrt(row[post])
+        return
     for post in range(known):
         value[post] += gain * row[post]
 

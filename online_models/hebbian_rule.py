@@ -18,6 +18,7 @@ class Rule(NamedTuple):
     gap_scale_ms: float
     gap_exponent: float
     reverse: float
+    synapse_power: float
     source_power: float
     target_power: float
     popularity_weight: float
@@ -29,7 +30,7 @@ class Rule(NamedTuple):
 class Neurons(NamedTuple):
     """activity: float64[items], forward scale; total: float64[1], its sum; base: int64[1], tick of the scale.
 
-    Read-side caches, float32[items]: level = activity, source_norm = activity^-p, target_norm = activity^-q
+    Read-side caches, float32[items]: level = activity^r, source_norm = activity^-p, target_norm = activity^-q
     (0 for a neuron without activity).
     """
 
@@ -46,7 +47,7 @@ def caches_of(activity: float, rule: Rule) -> tuple[np.float32, np.float32, np.f
     """level, source_norm and target_norm of a neuron with this activity."""
     if activity > NOTHING:
         return (
-            np.float32(activity),
+            np.float32(activity**rule.synapse_power),
             np.float32(activity**-rule.source_power),
             np.float32(activity**-rule.target_power),
         )

@@ -1,7 +1,7 @@
 """How item-item synapses score the items, and where an event's item ranks among them; formulas in `hebbian`.
 
 In the direct layout a rank is one pass over all items, which charges the potentials on its way. In the bounded one it
-costs as much as there are items that the trace's synapses touched: any other scores popularity_weight * a(c) / A, rounded in
+costs as much as there are items that the trace's synapses touched: any other scores popularity_weight * (a(c) / A)^r, rounded in
 the same way for all, so how many of them are as high as the target is asked of the order of activities.
 """
 
@@ -39,8 +39,8 @@ def units(total: float, left: float, rule: Rule) -> Units:
     """
     if total > NOTHING:
         return (
-            np.float32(left * total ** (rule.source_power + rule.target_power - 1.0)),
-            np.float32(rule.popularity_weight / total),
+            np.float32(left * total ** (rule.source_power + rule.target_power - rule.synapse_power)),
+            np.float32(rule.popularity_weight * total**-rule.synapse_power),
         )
     return np.float32(0.0), np.float32(0.0)
 
@@ -81,7 +81,7 @@ def score_all(
             if anew:
                 recall(value, asker, histories, synapses, neurons.source_norm, rule)
             gain = np.float32(neurons.source_norm[item] / potentials.left[slot])
-            charge(value, synapses.weight[item], gain, known)
+            charge(value, synapses.weight[item], gain, known, rule.synapse_power < 1.0)
             out[:known] = value[:known]
             left *= potentials.left[slot]
     parts = units(neurons.total[0], left, rule)
@@ -94,31 +94,29 @@ def rank_direct(
     value: NDArray[np.float32],
     row: NDArray[np.float32],
     gain: np.float32,
+    root: bool,
     candidates: Candidates,
     neurons: Neurons,
     units: Units,
 ) -> int:
     """Rank of the target: 1 + the candidates that score at least as high, or higher where ties are in favour.
 
-    Charges value[:known] with gain * row on the way.
+    Charges value[:known] on the way; see `charge`.
     """
     known, target, had, ties_against = candidates
     norm, level = neurons.target_norm, neurons.level
-    own = _score(value[target] + gain * row[target], norm[target], level[target], units)
+    charge(value, row, gain, known, root)
+    own = _score(value[target], norm[target], level[target], units)
     # Counted in 32 bits, as wide as the scores: twice the items a step.
     above = np.int32(0)
     if ties_against:  # which counts the target: the 1 of the rank
         for item in range(known):
-            charged = value[item] + gain * row[item]
-            value[item] = charged
-            above = np.int32(above + np.int32(_score(charged, norm[item], level[item], units) >= own))
+            above = np.int32(above + np.int32(_score(value[item], norm[item], level[item], units) >= own))
         for item in had:
             above -= _score(value[item], norm[item], level[item], units) >= own
         return int(above)
     for item in range(known):
-        charged = value[item] + gain * row[item]
-        value[item] = charged
-        above = np.int32(above + np.int32(_score(charged, norm[item], level[item], units) > own))
+        above = np.int32(above + np.int32(_score(value[item], norm[item], level[item], units) > own))
     for item in had:
         above -= _score(value[item], norm[item], level[item], units) > own
     return int(above) + 1
@@ -133,14 +131,14 @@ def _reaches(level: np.float32, units: Units, own: np.float32, ties_against: boo
 
 @numba.njit(cache=True)
 def _least_level(
-    units: Units, own: np.float32, total: float, ties_against: bool, bits: NDArray[np.int32]
+    units: Units, own: np.float32, highest: float, ties_against: bool, bits: NDArray[np.int32]
 ) -> np.float32:
-    """The smallest level that `_reaches` own; infinite where none up to the total does.
+    """The smallest level that `_reaches` own; infinite where none up to `highest`, the total's, does.
 
     Rounded products never fall when a factor grows, so it is searched among the numbers themselves, by their bits.
     """
     level = bits.view(np.float32)
-    level[0] = 2.0 * total  # above all levels, however they were rounded
+    level[0] = 2.0 * highest  # above all levels, however they were rounded
     if not _reaches(level[0], units, own, ties_against):
         return np.float32(np.inf)
     low, high = 0, int(bits[0])
@@ -162,16 +160,17 @@ def rank_bounded(
     neurons: Neurons,
     order: ActivityOrder,
     units: Units,
+    highest: float,
     bits: NDArray[np.int32],
 ) -> int:
     """`rank_direct` in the bounded layout, of values that are charged already.
 
-    touched: int32 rows, those where value is not 0; it is 0 after. order: the levels of all known items. bits: int32[1], scratch.
+    touched: int32 rows, those where value is not 0; it is 0 after. order: the levels of all known items. highest: the total's. bits: int32[1], scratch.
     """
     _, target, had, ties_against = candidates
     norm, level = neurons.target_norm, neurons.level
     own = _score(value[target], norm[target], level[target], units)
-    least = _least_level(units, own, neurons.total[0], ties_against, bits)
+    least = _least_level(units, own, highest, ties_against, bits)
     # As if none were touched; then those that are, by what they score and no longer by their level.
     above = count_from(order, least)
     if ties_against:

@@ -155,9 +155,11 @@ class Model(ABC):
         return None
 
     def adapt(self, drift: Drift) -> None:  # noqa: B027 (most models have nothing to do)
-        """Take note that a watched model has drifted, itself or another; called between two events, at a block's end.
+        """Take note that this model has drifted; called between two events, at a block's end.
 
-        What changes here is state: it must be in `arrays()`, and hold for what is still to come.
+        What changes here is state: it must be in `arrays()`, and hold for what is still to come. A model that overrides
+        this is watched wherever it runs, and hears of its own drifts alone: so what it learns does not depend on which
+        other models run beside it.
         """
 
     def predict_one(self, user: int, item: int, histories: Histories, moment: Moment) -> float:

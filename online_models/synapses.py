@@ -43,14 +43,22 @@ def spread_direct(
     pres: NDArray[np.int32],
     gains: NDArray[np.float32],
     known: int,
+    root: bool,
     out: NDArray[np.float32],
 ) -> None:
     """out[post] = sum over k of gains[k] * w(pres[k], post), added in the order of k, for every post < known.
 
-    In the direct layout. Four rows a pass, so that `out` is read and written a fourth as often.
+    In the direct layout. root: of the square roots of w. Otherwise four rows a pass, so that `out` is read and written a
+    fourth as often; roots take longer than that.
     """
     weight = synapses.weight
     out[:known] = 0
+    if root:
+        for k in range(len(pres)):
+            row, gain = weight[pres[k]], gains[k]
+            for post in range(known):
+                out[post] += gain * np.sqrt(row[post])
+        return
     fours = len(pres) // 4 * 4
     for k in range(0, fours, 4):
         one, two, three, four = weight[pres[k]], weight[pres[k + 1]], weight[pres[k + 2]], weight[pres[k + 3]]
@@ -68,19 +76,20 @@ def spread_row(
     row: NDArray[np.float32],
     posts: NDArray[np.int32],
     gain: np.float32,
+    root: bool,
     out: NDArray[np.float32],
     touched: NDArray[np.int32],
     count: int,
 ) -> int:
     """out[posts] += gain * row, of a row of the bounded layout: its weights, and the posts of its taken places.
 
-    touched: int32, room for one more than there are posts; touched[:count] are those where `out` is not 0, each once,
+    root: of the square roots of the weights. touched: int32, room for one more than there are posts; touched[:count] are those where `out` is not 0, each once,
     before and after. Returns how many they are.
     """
     for place in range(len(posts)):
         post = posts[place]
         before = out[post]
-        after = before + gain * row[place]
+        after = before + gain * (np.sqrt(row[place]) if root else row[place])
         out[post] = after
         # Nothing is negative: what is not 0 stays so. Without a branch, for it would be a coin's toss.
         touched[count] = post
@@ -93,12 +102,13 @@ def spread_bounded(
     synapses: Synapses,
     pres: NDArray[np.int32],
     gains: NDArray[np.float32],
+    root: bool,
     out: NDArray[np.float32],
     touched: NDArray[np.int32],
 ) -> int:
     """out[post] += gains[k] * w(pres[k], post), in the order of k, in the bounded layout; `out` is all 0 before.
 
-    touched: see `spread_row`. Returns how many posts it lists.
+    root, touched: see `spread_row`. Returns how many posts it lists.
     """
     count = 0
     for k in range(len(pres)):
@@ -106,15 +116,14 @@ def spread_bounded(
             prefetch_row(synapses.post, pres[k + 1])
             prefetch_row(synapses.weight, pres[k + 1])
         posts = synapses.post[pres[k]][: synapses.used[pres[k]]]
-        count = spread_row(synapses.weight[pres[k]], posts, gains[k], out, touched, count)
+        count = spread_row(synapses.weight[pres[k]], posts, gains[k], root, out, touched, count)
     return count
 
 
 @numba.njit(cache=True)
 def _place_of(posts: NDArray[np.int32], post: int) -> int:
     """Place of `post` in posts, -1 where it is not."""
-    found = -1
-    # No early exit: the comparison of a whole row is vectorised.
+    found = -1  # no early exit: the comparison of a whole row is vectorised
     for place in range(len(posts)):
         if posts[place] == post:
             found = place
@@ -175,33 +184,32 @@ def potentiate_trace(
             weight[trace[last - k], neuron] += np.float32(gains[k] * unit)
             weight[neuron, trace[last - k]] += np.float32(gains[k] * unit * reverse)
         return
-    # Written out: a call would count references to each of four arrays, forty times an event.
+    # Written out, for each call would count references to four arrays.
     weight, posts, taken, lost = synapses.weight, synapses.post, synapses.used, synapses.lost
     width, bits = weight.shape[1], weight.view(np.int32)
     for k in range(len(gains)):
         amount = gains[k] * unit
         for pre, post in ((trace[last - k], neuron), (neuron, trace[last - k])):
-            used, found = taken[pre], -1
+            used, found, part = taken[pre], -1, np.float32(amount)
+            amount *= reverse
             for place in range(used):
                 if posts[pre, place] == post:
                     found = place
             if found >= 0:
-                weight[pre, found] += np.float32(amount)
+                weight[pre, found] += part
+                continue
+            if used < width:
+                found = used
+                taken[pre] = used + 1
             else:
-                if used < width:
-                    found = used
-                    taken[pre] = used + 1
-                else:
-                    least = bits[pre, 0]
-                    for place in range(width):
-                        least = min(least, bits[pre, place])
-                    found = 0
-                    while bits[pre, found] != least:
-                        found += 1
-                    lost[pre] += weight[pre, found]
-                posts[pre, found] = post
-                weight[pre, found] = np.float32(amount)
-            amount *= reverse
+                least = bits[pre, 0]
+                for place in range(width):
+                    least = min(least, bits[pre, place])
+                found = 0
+                while bits[pre, found] != least:
+                    found += 1
+                lost[pre] += weight[pre, found]
+            posts[pre, found], weight[pre, found] = post, part
 
 
 @numba.njit(cache=True)
@@ -271,11 +279,7 @@ class SynapseStore:
         return len(self.synapses.post) == 0
 
     def fitting(self, neurons: NDArray[np.int32]) -> int:
-        """How many of the first `neurons` (rows, int32[n]) the present layout has room for.
-
-        At the one behind them `reserve` changes the layout: a block of events is cut there, and the change is between
-        the same two events wherever else blocks are cut.
-        """
+        """How many of the first `neurons` (rows, int32[n]) go before `reserve` changes the layout: where to cut a block."""
         beyond = neurons >= max(self._direct_neurons, self._neurons)
         return int(np.argmax(beyond)) if self.is_direct and beyond.any() else len(neurons)
 

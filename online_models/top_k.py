@@ -8,16 +8,13 @@ from numpy.typing import NDArray
 
 
 @numba.njit(cache=True)
-def top_k(
-    scores: NDArray[np.float64], had: NDArray[np.int32], k: int
+def best_of(
+    scores: NDArray[np.float64], barred: NDArray[np.bool_], k: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Rows and scores of the k best of scores (float64[items]) without the rows `had` (int32), best first.
+    """Rows and scores of the k best of scores (float64[items]) that are not barred (bool[items]), best first.
 
     Equal scores are in order of the row, the lower first. Fewer than k where there are no more.
     """
-    barred = np.zeros(len(scores), np.bool_)
-    for row in had:
-        barred[row] = True
     rows, best = np.empty(k, np.int32), np.empty(k, np.float64)
     count = 0
     for row in range(len(scores)):
@@ -32,6 +29,17 @@ def top_k(
         rows[place], best[place] = row, score
         count = min(count + 1, k)
     return rows[:count].copy(), best[:count].copy()
+
+
+@numba.njit(cache=True)
+def top_k(
+    scores: NDArray[np.float64], had: NDArray[np.int32], k: int
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Rows and scores of the k best of scores (float64[items]) without the rows `had` (int32); see `best_of`."""
+    barred = np.zeros(len(scores), np.bool_)
+    for row in had:
+        barred[row] = True
+    return best_of(scores, barred, k)
 
 
 @numba.njit(cache=True)

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "batch_models": {"eventlog", "evaluation"},
     "consumers": {"eventlog", "online_models", "evaluation"},
     "serving": {"eventlog", "producers.gateway", "online_models", "consumers"},
-    "dashboards": {"consumers.metrics"},
+    "dashboards": {"consumers.metrics_table"},
     "engram": {
         "eventlog",
         "producers",

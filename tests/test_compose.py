@@ -51,10 +51,10 @@ def test_settings_in_the_environment_are_settings() -> None:
 
 def test_prometheus_scrapes_the_ports_that_the_services_open() -> None:
     targets = {
-        target
+        f"{name}:{found['port']}"
         for job in PROMETHEUS["scrape_configs"]
-        for one in job["static_configs"]
-        for target in one["targets"]
+        for found in job["dns_sd_configs"]
+        for name in found["names"]
     }
     flags = {name: _parse(service["command"]) for name, service in OURS.items()}
     opened = {f"{name}:{given['metrics_port']}" for name, given in flags.items() if "metrics_port" in given}
@@ -85,3 +85,34 @@ def test_the_image_copies_every_shipped_package_and_runs_unprivileged() -> None:
         assert f"COPY {package} {package}" in dockerfile
     assert "USER engram" in dockerfile
     assert "--require-hashes" in dockerfile
+
+
+def test_health_checks_ask_the_ports_that_the_services_open() -> None:
+    for name, service in OURS.items():
+        given = _parse(service["command"])
+        if "metrics_port" in given:
+            assert f"127.0.0.1:{given['metrics_port']}/healthz" in service["healthcheck"]["test"][-1], name
+
+
+def test_every_service_has_a_limit_and_ours_have_no_rights() -> None:
+    for name, service in COMPOSE["services"].items():
+        assert service["deploy"]["resources"]["limits"]["memory"], name
+    for name, service in OURS.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+
+
+def test_grafana_finds_its_boards_and_its_data_sources() -> None:
+    grafana = COMPOSE["services"]["grafana"]
+    mounted = dict(volume.split(":")[:2] for volume in grafana["volumes"])
+    boards = ROOT / "dashboards" / "grafana" / "boards"
+    home = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home == f"{mounted['./dashboards/grafana/boards']}/engram-learning.json"
+    assert (boards / "engram-learning.json").is_file()
+    provisioning = ROOT / "dashboards" / "grafana" / "provisioning"
+    (provider,) = yaml.safe_load((provisioning / "dashboards" / "engram.yml").read_text("utf-8"))["providers"]
+    assert provider["options"]["path"] == mounted["./dashboards/grafana/boards"]
+    sources = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text("utf-8"))
+    for source in sources["datasources"]:
+        host = source["url"].removeprefix("http://").split(":")[0]
+        assert host in COMPOSE["services"]

@@ -22,13 +22,10 @@ def year_of_title(title: str) -> int | None:
     return int(years[-1]) if years else None
 
 
-def split_lines(
-    path: Path, separator: str, names: tuple[str, ...], *, utf8: bool = False
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number, fields) of a Latin-1 file whose lines have one field for each of `names`.
+def read_lines(path: Path, *, utf8: bool = False) -> Iterator[tuple[int, str]]:
+    """Yield (line number, line) of a Latin-1 file; empty lines at its end are left out.
 
-    utf8: read it as UTF-8 if all of it is. Empty lines at the end of the file are left out. Raises
-    `DataFormatError`.
+    utf8: read it as UTF-8 if all of it is.
     """
     content = path.read_bytes()
     text = content.decode("latin-1")
@@ -36,7 +33,18 @@ def split_lines(
         with contextlib.suppress(UnicodeDecodeError):
             text = content.decode("utf-8")
     for number, line in enumerate(text.rstrip("\r\n").split("\n"), 1):
-        fields = line.removesuffix("\r").split(separator)
+        yield number, line.removesuffix("\r")
+
+
+def split_lines(
+    path: Path, separator: str, names: tuple[str, ...], *, utf8: bool = False
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, fields) of the lines of `read_lines`, which have one field for each of `names`.
+
+    Raises `DataFormatError`.
+    """
+    for number, line in read_lines(path, utf8=utf8):
+        fields = line.split(separator)
         if len(fields) != len(names):
             expected = f"{len(names)} fields ({', '.join(names[:3])}, ...) separated by {separator!r}"
             raise DataFormatError(path, number, "line", line[:200], expected)

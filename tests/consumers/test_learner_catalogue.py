@@ -12,7 +12,7 @@ from consumers.predictions import PredictionBlock, decode_prediction
 from eventlog.codec import encode_event
 from eventlog.events import Kind, RatingEvent
 from eventlog.log import Record
-from eventlog.metadata import ItemMetadata
+from eventlog.metadata import MAX_TAGS, ItemMetadata, ItemTag
 from eventlog.sqlite_log import SqliteLog
 from tests.consumers.ratings_log import TOPICS, create_topics, records
 
@@ -21,7 +21,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarnin
 LANE = LaneConfig(models=("popularity", "hebbian", "content", "user_hebbian"), configs={}, scale=(0.0, 5.0))
 ITEMS = [
     ItemMetadata(item="alien", title="Alien", year=1979, genres=("Horror", "Sci-Fi"), language="en"),
-    ItemMetadata(item="heat", title="Heat", year=1995, genres=("Crime",), language="en"),
+    ItemMetadata(
+        item="heat",
+        title="Heat",
+        year=1995,
+        genres=("Crime",),
+        language="en",
+        tags=(ItemTag(10**6 + 1, "heist"), ItemTag(0, "tense")),
+    ),
     ItemMetadata(item="untouched", title="Nobody's", year=1995, genres=("Crime",)),
 ]
 
@@ -81,6 +88,12 @@ def known(lane: Lane, item: str) -> tuple[set[str], int]:
     )
 
 
+def tags_of(lane: Lane) -> list[tuple[int, int]]:
+    """(time, entry) of all tags that the lane holds."""
+    tags = lane.rows.catalogue.view.tags
+    return list(zip(tags.time_ms.tolist(), tags.entry.tolist(), strict=True))
+
+
 def predicted(log: SqliteLog) -> list[PredictionBlock]:
     messages = [decode_prediction(record.value or b"") for record in records(log, TOPICS.predictions)]
     return [message for message in messages if isinstance(message, PredictionBlock)]
@@ -94,6 +107,7 @@ def test_items_are_known_before_the_first_event(log: SqliteLog, tmp_path: Path) 
     assert known(lane, "heat") == ({"Crime"}, 1995)
     assert known(lane, "nowhere") == (set(), 0)
     assert len(lane.rows.catalogue) == 3
+    assert tags_of(lane) == [(0, 2), (10**6 + 1, 2)]
     learner.close()
     [block] = predicted(log)
     # The first event has all three items before it; heat is no western, but of two crime films it is one.
@@ -131,17 +145,37 @@ def test_a_restart_knows_what_was_known(log: SqliteLog, tmp_path: Path) -> None:
     assert lane.rows.digest() == rows
     again.commit()
     assert known(lane, "heat") == ({"Crime"}, 1995)
+    assert tags_of(lane) == [(0, 2), (10**6 + 1, 2)]
     again.close()
 
 
 def test_a_record_that_cannot_be_read_is_left_out(
     log: SqliteLog, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    say(log, Record(b"alien", b"{not json"), ITEMS[1], Record(b"gone", None), rated("a", "heat"))
+    nobody_knows_when = Record(b"scary", b'{"item":"scary","title":"Scary","tags":[[-1,"scary"]]}')
+    say(
+        log,
+        Record(b"alien", b"{not json"),
+        nobody_knows_when,
+        ITEMS[1],
+        Record(b"gone", None),
+        rated("a", "heat"),
+    )
     learner = start(log, tmp_path / "checkpoints")
     lane = catch_up(learner)
     assert known(lane, "heat") == ({"Crime"}, 1995)
-    assert [record.levelname for record in caplog.records if "left out" in record.getMessage()] == ["WARNING"]
+    assert [record.levelname for record in caplog.records if "left out" in record.getMessage()] == [
+        "WARNING"
+    ] * 2
+    learner.close()
+
+
+def test_of_more_tags_than_count_the_first_are_taken(log: SqliteLog, tmp_path: Path) -> None:
+    many = tuple(ItemTag(1_000 - n, f"tag {n}") for n in range(MAX_TAGS + 5))
+    say(log, ItemMetadata(item="heat", title="Heat", tags=many), rated("a", "heat"))
+    learner = start(log, tmp_path / "checkpoints")
+    first = 1_000 - (MAX_TAGS + 4)
+    assert tags_of(catch_up(learner)) == [(time_ms, 1) for time_ms in range(first, first + MAX_TAGS)]
     learner.close()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -11,7 +13,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumers.metrics import EvaluatorMetrics, LearnerFigures, LearnerMetrics, MetricsServer
+from consumers.metrics import EvaluatorMetrics, LearnerFigures, LearnerMetrics
+from consumers.metrics_server import Health, MetricsServer
 from consumers.metrics_table import METRICS, MetricType, Process, markdown, metrics_of
 from eventlog.errors import SettingsError
 
@@ -33,8 +36,13 @@ FIGURES = LearnerFigures(
     synapses={
         "engram_synapses": {("hebbian",): 40.0},
         "engram_synapse_density_ratio": {("hebbian",): 0.125},
+        "engram_synapse_communities": {("hebbian",): 4.0},
+        "engram_synapse_modularity_ratio": {("hebbian",): 0.25},
+        "engram_wisard_saturation_ratio": {("wisard",): 0.5},
         "engram_synapse_weight_quantile": {("hebbian", "0.5"): 0.75, ("hebbian", "0.99"): 8.0},
     },
+    lag_s=1.5,
+    watermark_delay_s=2.5,
     drifts={("hebbian", "adwin"): 3, ("decayed_popularity", "adwin"): 0},
 )
 EVALUATED = {
@@ -45,6 +53,10 @@ EVALUATED = {
     }
 }
 MEASURED = {
+    "engram_prequential_rating_rmse": {("wisard", "all"): 0.875},
+    "engram_prequential_rating_mae": {("wisard", "all"): 0.75},
+    "engram_prequential_like_auc_ratio": {("wisard", "all"): 0.625},
+    "engram_prequential_like_accuracy_ratio": {("wisard", "all"): 0.5},
     "engram_prequential_slice_recall_ratio": {("hebbian", "user_1"): 0.5},
     "engram_prequential_cold_recall_ratio": {("hebbian", "all"): 0.125},
     "engram_prequential_coverage_ratio": {("hebbian", "20", "all"): 0.75},
@@ -86,7 +98,7 @@ def test_names_units_and_labels_conform() -> None:
         assert re.fullmatch(r"engram_[a-z0-9]+(_[a-z0-9]+)*", metric.name)
         assert metric.name.endswith("_total") == (metric.type is MetricType.COUNTER), metric.name
         units = {"seconds", "bytes", "ratio", "bits", "sign", "events", "users", "items", "drifts"}
-        assert metric.unit in units | {"synapses", "weight"}
+        assert metric.unit in units | {"synapses", "weight", "communities", "rating"}
         if metric.unit in {"seconds", "bytes", "ratio", "bits"}:
             assert metric.name.removesuffix("_total").endswith(f"_{metric.unit}"), metric.name
         assert set(metric.labels) <= {
@@ -218,3 +230,34 @@ def test_the_documentation_is_the_table() -> None:
     assert page.read_text("utf-8") == markdown(), (
         "write it again: python -m consumers.metrics_table > docs/metrics.md"
     )
+
+
+def ask(server: MetricsServer, path: str) -> tuple[int, dict[str, object]]:
+    """Status and JSON of an answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}") as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_a_process_is_ready_when_its_loop_has_gone_round_and_unhealthy_when_it_stalls() -> None:
+    now_s = 100.0
+    health = Health(stalled_after_s=60.0, clock=lambda: now_s)
+    with MetricsServer(CollectorRegistry(), 0, health=health) as server:
+        assert ask(server, "/readyz") == (503, {"status": "starting"})
+        health.beat()
+        assert ask(server, "/readyz") == (200, {"status": "ready"})
+        now_s = 160.0
+        assert ask(server, "/healthz") == (200, {"status": "ok", "silent_seconds": 60.0})
+        now_s = 161.0
+        assert ask(server, "/healthz") == (503, {"status": "stalled", "silent_seconds": 61.0})
+        health.beat()
+        assert ask(server, "/healthz")[0] == 200
+        assert ask(server, "/other")[0] == 404
+
+
+def test_without_a_loop_to_watch_an_answer_is_health_enough() -> None:
+    with MetricsServer(CollectorRegistry(), 0) as server:
+        assert ask(server, "/healthz") == (200, {"status": "ok"})
+        assert ask(server, "/readyz") == (200, {"status": "ready"})

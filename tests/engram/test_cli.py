@@ -25,6 +25,8 @@ COMMANDS = (
     ("learn",),
     ("evaluate",),
     ("evaluate", "leave-one-out"),
+    ("evaluate", "diversity"),
+    ("recommend",),
     ("ingest",),
     ("data",),
     ("data", "list"),

@@ -72,12 +72,18 @@ def rating_by_rows(event: Event) -> float:
 
 # What the items topic would say of most items, by row.
 _GENRES = ("Drama", "Comedy", "Crime", "Western", "Horror", "Romance")
+_TAGS = ("slow", "Slow ", "space opera", "dark", "twist", " space  Opera", "true story")
 FACTS = {
     row: ItemFacts(
         str(row),
         tuple(genre for bit, genre in enumerate(_GENRES) if (row * 7 + 3) % 61 >> bit & 1),
         1890 + row * 13 % 160 if row % 5 else None,
         ("en", "fr", None)[row % 3],
+        tuple(
+            # Most of them while a stream of some hundred events a minute apart goes on, some after it.
+            ((row * 7919 + tag * 104_729) % 500 * 60_000, _TAGS[(row + tag * tag) % len(_TAGS)])
+            for tag in range(row % 6)
+        ),
     )
     for row in range(60)
     if row % 7

@@ -12,9 +12,9 @@ from online_models.ids import IdTable
 
 FACTS = [
     ItemFacts("toy", ("Animation", "Comedy"), 1995, "en"),
-    ItemFacts("heat", ("Crime",), 1995, "en"),
+    ItemFacts("heat", ("Crime",), 1995, "en", [(9, "heist"), (2, "tense")]),
     ItemFacts("amelie", ("Comedy", "Romance"), 2001, "fr"),
-    ItemFacts("untold", (), None, None),
+    ItemFacts("untold", (), None, None, [(5, "Heist")]),
 ]
 
 
@@ -56,6 +56,7 @@ def test_what_is_said_last_counts() -> None:
     follow(store, items, "heat")
     store.add([ItemFacts("heat", ("Drama",), 1996, None)], items)
     assert of(store, 0) == ({"Drama"}, 1996, None)
+    assert store.view.tags.entry.tolist() == [4]
     assert len(store) == 4
 
 
@@ -75,6 +76,10 @@ def test_it_is_restored_and_goes_on() -> None:
         name: array.tobytes() for name, array in again.arrays().items()
     }
     assert [of(again, row) for row in range(4)] == [of(store, row) for row in range(4)]
+    for one in (store, again):
+        assert one.view.tags.time_ms.tolist() == [2, 5, 9]
+        assert one.view.tags.entry.tolist() == [2, 4, 2]
+        assert one.view.tags.token[1] == one.view.tags.token[2]
 
 
 def test_dropped_rows_leave_their_entries() -> None:
@@ -88,6 +93,7 @@ def test_dropped_rows_leave_their_entries() -> None:
     assert store.view.row[1:].tolist() == [0, -1, 1, -1]
     follow(store, items, "heat")
     assert of(store, 2) == ({"Crime"}, 1995, "en")
+    assert store.view.tags.entry.tolist() == [2, 4, 2]
 
 
 def test_more_genres_than_bits_are_left_out_loudly(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.oracle
 ADWINS = [AdwinConfig(), AdwinConfig(0.002, 5, 10), AdwinConfig(0.2, 1, 1)]
 PAGE_HINKLEYS = [
     PageHinkleyConfig(),
+    PageHinkleyConfig(2.0, 100.0, 1.0, 30),
     PageHinkleyConfig(0.5, 20.0, 0.9999, 10),
     PageHinkleyConfig(0.0, 30.0, 0.99, 1),
 ]
@@ -89,7 +90,7 @@ def test_page_hinkley_by_hand() -> None:
     assert [detector.update(0.0) for _ in range(10)] == [None] * 10
     assert detector.update(10.0) is None
     # The sum is least after the last zero.
-    assert detector.update(10.0) == Change(before=0.0, after=10.0)
+    assert detector.update(10.0) == Change(before=0.0, after=10.0, since=2)
     assert detector.update(10.0) is None
 
 
@@ -105,7 +106,7 @@ def test_adwin_by_hand() -> None:
     detector = Adwin(AdwinConfig(delta=0.02, min_part=5, grace=10))
     assert [detector.update(0.0) for _ in range(40)] == [None] * 40
     assert [detector.update(100.0) for _ in range(4)] == [None] * 4
-    assert detector.update(100.0) == Change(before=0.0, after=500.0 / 7)
+    assert detector.update(100.0) == Change(before=0.0, after=500.0 / 7, since=7)
     assert detector.update(0.0) is None
 
 

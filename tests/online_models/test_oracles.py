@@ -31,13 +31,14 @@ EVENTS = 150 if numba.config.DISABLE_JIT else 400
 STREAM = random_stream(21, EVENTS, users=20, items=45, late=0.1)
 
 # All sums and products of this configuration are exact in float32 for a while: half-lives of one second on whole
-# seconds, gains of 1, 1/2, 1/4, 1/8. Without powers and popularity one division by the total is left, which is
+# seconds, gains of 1, 1/2, 1/4, 1/8. Without roots, powers and popularity one division by the total is left, which is
 # the same for all items.
 DYADIC = HebbianConfig(
     trace_length=4,
     step_decay=0.5,
     gap_exponent=0.0,
     reverse=0.5,
+    synapse_power=1.0,
     source_power=0.0,
     target_power=0.0,
     popularity_weight=0.0,
@@ -160,6 +161,7 @@ CONFIGS = {
     "rebased": HebbianConfig(
         half_life_events=4, half_life_s=240, trace_length=6, slots=6, recall_every=5, gap_exponent=0.8
     ),
+    "linear": HebbianConfig(half_life_events=60, half_life_s=3_600, synapse_power=1.0),
     "bounded": HebbianConfig(
         half_life_events=60, half_life_s=3_600, slots=6, recall_length=4, direct_neurons=0, row_synapses=7
     ),

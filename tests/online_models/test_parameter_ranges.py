@@ -18,6 +18,7 @@ OUT_OF_RANGE = [
     ("hebbian", "step_decay", 1.5, "1 at most"),
     ("hebbian", "gap_scale_s", 0.0, "more than 0"),
     ("hebbian", "gap_exponent", -0.5, "0 or more"),
+    ("hebbian", "synapse_power", 0.7, "0.5 or 1"),
     ("hebbian", "popularity_weight", NAN, "0 or more"),
     ("user_hebbian", "audience", 0, "1 or more"),
     ("user_hebbian", "own_half_life_events", 0.0, "more than 0"),

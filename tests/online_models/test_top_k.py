@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from online_models.top_k import occurrences, top_k
@@ -12,6 +12,7 @@ from online_models.top_k import occurrences, top_k
 pytestmark = pytest.mark.oracle
 
 
+@settings(deadline=None)
 @given(
     scores=st.lists(st.integers(0, 6), max_size=40),
     had=st.sets(st.integers(0, 39), max_size=12),
@@ -25,6 +26,7 @@ def test_the_best_are_those_of_a_stable_sort(scores: list[int], had: set[int], k
     assert best.tolist() == [scores[row] for row in expected]
 
 
+@settings(deadline=None)
 @given(
     items=st.lists(st.integers(0, 9), max_size=20, unique=True),
     among=st.lists(st.integers(0, 9), max_size=60),

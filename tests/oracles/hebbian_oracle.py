@@ -3,11 +3,11 @@
 Trace y_1 (newest) ... y_L with gains g_k = step_decay^(k-1) * fade(gap_k), fade(gap) = (1 + gap / gap_scale)^(-gap_exponent).
 
     w(y_k, x) += g_k        w(x, y_k) += reverse * g_k        a(x) += 1
-    score(c) = fade(gap) v(c) / (a(c)^q A^(1-p-q)) + popularity_weight * a(c) / A
+    score(c) = fade(gap) v(c) / (a(c)^q A^(r-p-q)) + popularity_weight * (a(c) / A)^r
 
 where v, the user's potential, is charged at each event by the item before, y:
 
-    v(c) <- step_decay * fade(gap between y and the item before it) * v(c) + w(y, c) / a(y)^p
+    v(c) <- step_decay * fade(gap between y and the item before it) * v(c) + w(y, c)^r / a(y)^p
 
 and is that sum over the last `recall_length` items, all with the synapses of the moment, for a user who is not among the
 last `slots` ones, or has charged it `recall_every` times, or of which 2^-30 is left; and for all with bounded rows.
@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.oracles.history_oracle import Event
 
-Decayed = tuple[float, int]  # (value, tick at which it was that)
+Decayed = tuple[float, float]  # (value, tick at which it was that)
 
 
 class HebbianOracle:
@@ -39,13 +39,13 @@ class HebbianOracle:
         self.activity: dict[int, Decayed] = {}
         self.bounded = False
         # user: ({item: potential}, tick of it, charges, what is left of the first); the last used comes last.
-        self.slots: dict[int, tuple[dict[int, float], int, int, float]] = {}
+        self.slots: dict[int, tuple[dict[int, float], float, int, float]] = {}
 
-    def at(self, value: Decayed | None, now: int) -> float:
+    def at(self, value: Decayed | None, now: float) -> float:
         """What is left of a value at `now`."""
         return value[0] * 2.0 ** (-(now - value[1]) / self.half_life) if value else 0.0
 
-    def weights(self, now: int) -> dict[tuple[int, int], float]:
+    def weights(self, now: float) -> dict[tuple[int, int], float]:
         """{(pre, post): w} at `now`."""
         return {(pre, post): self.at(w, now) for pre, row in self.rows.items() for post, w in row}
 
@@ -62,8 +62,8 @@ class HebbianOracle:
         return float((1 + max(gap_ms, 0) / (self.p["gap_scale_s"] * 1000)) ** -self.p["gap_exponent"])
 
     def charged(
-        self, user: int, trace: Sequence[tuple[int, int]], now: int
-    ) -> tuple[dict[int, float], int, int, float]:
+        self, user: int, trace: Sequence[tuple[int, int]], now: float
+    ) -> tuple[dict[int, float], float, int, float]:
         """The user's slot as it is when the newest item has charged, at `now`."""
         value, then, charges, left = self.slots.get(user, ({}, now, 0, 0.0))
         leak = self.leak(trace, len(trace) - 1)
@@ -74,8 +74,8 @@ class HebbianOracle:
                 value = self.charge(value, self.leak(trace, at) if at > first else 1.0, trace[at][0], now)
         else:
             left *= leak
-            p = self.p["source_power"]
-            leak *= 2.0 ** (-(now - then) / self.half_life * (1 - p))  # potentials go by w / a^p
+            p, r = self.p["source_power"], self.p["synapse_power"]
+            leak *= 2.0 ** (-(now - then) / self.half_life * (r - p))  # potentials go by w^r / a^p
             value = self.charge(value, leak, trace[-1][0], now)
         return value, now, charges + 1, left
 
@@ -83,28 +83,30 @@ class HebbianOracle:
         """What is left at the trace's item `at` of what was at the one before."""
         return self.p["step_decay"] * self.fade(trace[at][1] - trace[at - 1][1]) if at else 1.0
 
-    def charge(self, value: Mapping[int, float], leak: float, item: int, now: int) -> dict[int, float]:
+    def charge(self, value: Mapping[int, float], leak: float, item: int, now: float) -> dict[int, float]:
         """Leaking v + the row of `item`."""
         norm = self.at(self.activity[item], now) ** -self.p["source_power"]
         after = {post: leak * old for post, old in value.items()}
         for post, weight in self.rows.get(item, []):
-            after[post] = after.get(post, 0.0) + norm * self.at(weight, now)
+            after[post] = after.get(post, 0.0) + norm * self.at(weight, now) ** self.p["synapse_power"]
         return after
 
-    def scores(self, user: int, trace: Sequence[tuple[int, int]], now: int, time_ms: int) -> dict[int, float]:
+    def scores(
+        self, user: int, trace: Sequence[tuple[int, int]], now: float, time_ms: int
+    ) -> dict[int, float]:
         """Score every item by the formula above."""
-        p, q = self.p["source_power"], self.p["target_power"]
+        p, q, r = self.p["source_power"], self.p["target_power"], self.p["synapse_power"]
         a = {item: self.at(value, now) for item, value in self.activity.items()}
         total = sum(a.values())
         value = self.charged(user, trace, now)[0] if trace else {}
         fade = self.fade(time_ms - trace[-1][1]) if trace else 1.0
         return {
-            item: fade * value.get(item, 0.0) / (own**q * total ** (1 - p - q))
-            + self.p["popularity_weight"] * own / total
+            item: fade * value.get(item, 0.0) / (own**q * total ** (r - p - q))
+            + self.p["popularity_weight"] * (own / total) ** r
             for item, own in a.items()
         }
 
-    def learn(self, event: Event, trace: Sequence[tuple[int, int]], tick: int, now: int) -> None:
+    def learn(self, event: Event, trace: Sequence[tuple[int, int]], tick: float, now: float) -> None:
         """Potentiate along the trace with the weight that the event has left at `now`."""
         if event.item >= self.p["direct_neurons"] and not self.bounded:
             self._bound(now)
@@ -120,7 +122,7 @@ class HebbianOracle:
             self._add(event.item, before, self.p["reverse"] * gain * left, now)
         self.activity[event.item] = (self.at(self.activity.get(event.item), now) + left, now)
 
-    def _add(self, pre: int, post: int, amount: float, now: int) -> None:
+    def _add(self, pre: int, post: int, amount: float, now: float) -> None:
         row = self.rows.setdefault(pre, [])
         posts = [other for other, _ in row]
         if post in posts:
@@ -134,7 +136,7 @@ class HebbianOracle:
             self.lost[pre] = (self.at(self.lost.get(pre), now) + left[weakest], now)
             row[weakest] = (post, (amount, now))
 
-    def _bound(self, now: int) -> None:
+    def _bound(self, now: float) -> None:
         self.bounded = True
         for pre, row in self.rows.items():
             strongest = sorted(row, key=lambda one: (-self.at(one[1], now), one[0]))

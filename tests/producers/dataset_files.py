@@ -30,10 +30,18 @@ ML_LATEST_SMALL = {
         '3,"11\'09""01 - ""September"", Ségou (2002)",(no genres listed)\r\n'
     ),
     "links.csv": "movieId,imdbId,tmdbId\r\n1,0112346,9087\r\n3,0328802,\r\n",
+    "tags.csv": (
+        "userId,movieId,tag,timestamp\r\n"
+        '1,1,"Funny, and ""wise""",1445714994\r\n'
+        "2,1,  ,1445714000\r\n"
+        "2,1,politics,1137206825\r\n"
+        "2,99,of no film here,1137206825\r\n"
+    ),
 }
 ML_10M = {
     "ratings.dat": "1::122::5::838985046\n1::185::0.5::838983525\n59269::122::4.5::838983525\n",
     "movies.dat": "122::Étoile (1992)::Comedy|Romance\n185::Plain: The Film (1995)::(no genres listed)\n",
+    "tags.dat": "15::122::été::1215184630\n20::122::a::b:::1188263867\n",
 }
 # The form of 20M, 25M and 32M: that of latest-small.
 ML_20M = ML_LATEST_SMALL

@@ -127,6 +127,15 @@ def test_verify_says_how_it_differs(data: Command, tmp_path: Path) -> None:
     ]
 
 
+def test_tags_are_counted(data: Command, tmp_path: Path) -> None:
+    write_dataset(tmp_path, "ml-latest-small")
+    said = data("verify", "ml-latest-small", "--data-dir", str(tmp_path))
+    assert "2 ratings; metadata of 2 items with 2 tags.\n" in said.out
+    said = data("describe", "ml-latest-small", "--data-dir", str(tmp_path))
+    assert _cells(said.out, "items with tags") == ["items with tags", "1"]
+    assert _cells(said.out, "tags (of an item the first 32)")[1] == "2"
+
+
 def test_what_has_no_archive_says_so(data: Command, tmp_path: Path) -> None:
     said = data("list")
     row = _cells(said.out, "movietweetings")

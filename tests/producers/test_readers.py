@@ -9,7 +9,7 @@ import pytest
 from dataset_files import FILES, write_dataset
 
 from eventlog.errors import DataFormatError
-from eventlog.metadata import ItemMetadata, UserMetadata
+from eventlog.metadata import ItemMetadata, ItemTag, UserMetadata
 from producers.columns import RatingColumns
 from producers.datasets import DATASETS
 from producers.readers.item_lines import year_of_title
@@ -130,25 +130,35 @@ def test_metadata_of_ml_latest_small(tmp_path: Path) -> None:
         genres=("Comedy", "Drama"),
         imdb_id="tt0112346",
         tmdb_id="9087",
+        # In order of time; the blank one is left out, and nothing says who gave them.
+        tags=(ItemTag(1137206825000, "politics"), ItemTag(1445714994000, 'Funny, and "wise"')),
     )
     assert segou == ItemMetadata(
         item="3", title='11\'09"01 - "September", Ségou (2002)', year=2002, genres=(), imdb_id="tt0328802"
     )
     assert list(reader.users(folder)) == []
     (folder / "links.csv").unlink()
-    assert [item.imdb_id for item in reader.items(folder)] == [None, None]
+    (folder / "tags.csv").unlink()
+    assert [(item.imdb_id, item.tags) for item in reader.items(folder)] == [(None, ()), (None, ())]
 
 
 def test_metadata_of_ml_10m_in_either_encoding(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path, "ml-10m")
     reader = DATASETS["ml-10m"].reader
     expected = [
-        ItemMetadata(item="122", title="Étoile (1992)", year=1992, genres=("Comedy", "Romance")),
+        ItemMetadata(
+            item="122",
+            title="Étoile (1992)",
+            year=1992,
+            genres=("Comedy", "Romance"),
+            # Colons may be a part of a tag.
+            tags=(ItemTag(1188263867000, "a::b:"), ItemTag(1215184630000, "été")),
+        ),
         ItemMetadata(item="185", title="Plain: The Film (1995)", year=1995),
     ]
     assert list(reader.items(folder)) == expected
-    movies = folder / "movies.dat"
-    movies.write_bytes(movies.read_bytes().decode().encode("latin-1"))
+    for file in (folder / "movies.dat", folder / "tags.dat"):
+        file.write_bytes(file.read_bytes().decode().encode("latin-1"))
     assert list(reader.items(folder)) == expected
     assert list(reader.users(folder)) == []
 

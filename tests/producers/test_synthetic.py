@@ -99,6 +99,45 @@ def test_tastes_flip_at_known_events():
     assert shares[1] < 0.2
 
 
+def test_users_leave_for_new_ones():
+    """100 at a time, and one event in twenty is of somebody new: of 40,000 events, 2,000 come and 2,000 leave."""
+    config = SyntheticConfig(events=40_000, users=100, user_events=20, items=400, communities=4)
+    users = rows_of(whole(config).users)
+    number = np.arange(len(users))
+    started = number // 32 * 32  # sessions of eight, four side by side
+    assert ((users >= started // 20) & (users < started // 20 + 100)).all()
+    assert np.bincount(users)[100:1_900].mean() == pytest.approx(20, rel=0.02)
+    # All of those who are there come equally often, however long they have been there.
+    ages = users - started // 20
+    assert np.bincount(ages, minlength=100).min() > 0.5 * 40_000 / 100
+
+
+def test_items_are_dealt_anew():
+    """In four epochs tastes turn at the first and third flip, and at the second the 200 early items are dealt anew."""
+    config = SyntheticConfig(
+        events=80_000, users=400, items=400, communities=4, flip_every=20_000, flips=("taste", "items")
+    )
+    columns = whole(config)
+    items = rows_of(columns.items).reshape(4, 20_000)
+    counts = np.array([np.bincount(part, minlength=400)[:200] for part in items])
+    same = np.corrcoef(counts)
+    assert same[0, 1] > 0.9  # what is popular stays so when tastes turn
+    assert same[2, 3] > 0.9
+    assert abs(same[1, 2]) < 0.3  # and another item is in its place after the deal
+    assert set(columns.items.tolist()) <= {item.item.encode() for item in SyntheticStream(config).items()}
+    part = SyntheticStream(config).block(39_990, 20)
+    assert lines(part) == lines(columns)[39_990:40_010]
+
+
+def test_an_item_taken_again_is_rated_as_before():
+    columns = whole(SyntheticConfig(events=20_000, users=50, items=80, communities=4))
+    ratings: dict[tuple[bytes, bytes], set[float]] = {}
+    for user, item, rating, _ in lines(columns):
+        ratings.setdefault((user, item), set()).add(rating)
+    assert len(ratings) < 10_000
+    assert all(len(given) == 1 for given in ratings.values())
+
+
 def test_ratings_tell_own_taste_from_others():
     columns = whole(SyntheticConfig(events=20_000, users=100, items=400, communities=4))
     users, tastes = rows_of(columns.users), rows_of(columns.items) % 4
@@ -142,6 +181,9 @@ def test_co_activation_beats_popularity():
         ({"communities": 0}, "communities is 0"),
         ({"items": 3, "communities": 4}, "items is 3"),
         ({"flip_every": -5}, "flip_every is -5"),
+        ({"user_events": -1}, "user_events is -1"),
+        ({"flips": ("mood",)}, r"flips is \('mood',\)"),
+        ({"flips": ()}, "flips is"),
         ({"seed": -1}, "seed is -1"),
         ({"own_share": 1.5}, "own_share is 1.5"),
         ({"events_per_s": 0.0}, "events_per_s is 0"),

@@ -1,0 +1,129 @@
+"""The board "Which model?": differences with intervals, the sequential test, drift."""
+
+from __future__ import annotations
+
+from dashboards.panels import MODEL, SPAN, Board, Panel, Query, Row, at, increase
+
+COMPARISON = Board(
+    uid="engram-models",
+    title="Engram: which model?",
+    question="Which model is better, by how much, and how sure that is.",
+    variables=(MODEL, SPAN),
+    rows=(
+        Row(
+            title="Differences of Recall@10, on the same events",
+            panels=(
+                Panel(
+                    width=24,
+                    title="Difference to a baseline",
+                    question="Above 0 the model is better than the baseline, over all events so far, each judged on the very "
+                    "same events.",
+                    unit="percentunit",
+                    queries=(
+                        Query(
+                            expr=at("engram_prequential_difference_ratio", model="~$model"),
+                            legend="{{model}} less {{baseline}}",
+                        ),
+                    ),
+                ),
+                Panel(
+                    width=24,
+                    title="Interval of the difference",
+                    question="Is 0 outside of it? Ends of the 95 % interval, robust to the dependence of events of one session.",
+                    unit="percentunit",
+                    queries=(
+                        Query(
+                            expr=at("engram_prequential_difference_low_ratio", model="~$model"),
+                            legend="low: {{model}} less {{baseline}}",
+                        ),
+                        Query(
+                            expr=at("engram_prequential_difference_high_ratio", model="~$model"),
+                            legend="high: {{model}} less {{baseline}}",
+                        ),
+                    ),
+                ),
+                Panel(
+                    title="Decided by the sequential test",
+                    question="1: the model was found better, -1: the baseline; 0: not decided. Unlike a p-value it may be looked at "
+                    "at any time.",
+                    unit="short",
+                    least=-1.0,
+                    greatest=1.0,
+                    queries=(
+                        Query(
+                            expr=at("engram_prequential_difference_decided", model="~$model"),
+                            legend="{{model}} against {{baseline}}",
+                        ),
+                    ),
+                ),
+                Panel(
+                    title="p-value of the moment",
+                    question="How surprising would the difference be if there were none? Beside the interval, never alone: it is not "
+                    "corrected for looking often.",
+                    unit="percentunit",
+                    least=0.0,
+                    greatest=1.0,
+                    queries=(
+                        Query(
+                            expr=at("engram_prequential_difference_p_ratio", model="~$model"),
+                            legend="{{model}} against {{baseline}}",
+                        ),
+                    ),
+                ),
+                Panel(
+                    width=24,
+                    kind="bargauge",
+                    title="Recall@10 by model",
+                    question="The order of the models over the chosen span.",
+                    unit="percentunit",
+                    decimals=1,
+                    least=0.0,
+                    queries=(
+                        Query(
+                            expr=f"sort_desc({at('engram_prequential_recall_ratio', model='~$model', k='10', span='$span')})",
+                            legend="{{model}}",
+                        ),
+                    ),
+                ),
+            ),
+        ),
+        Row(
+            title="Change",
+            panels=(
+                Panel(
+                    title="Drifts detected",
+                    question="Has the stream changed for a model? Each peak is a detection; the annotations on all boards are these.",
+                    unit="short",
+                    least=0.0,
+                    queries=(
+                        Query(
+                            expr=f"sum by (model, detector) ({increase('engram_drift_detected_total')})",
+                            legend="{{model}} ({{detector}})",
+                        ),
+                    ),
+                ),
+                Panel(
+                    floor=True,
+                    title="Short against long windows",
+                    question="Does the last thousand events lie below the last ten thousand? Then quality is falling just now.",
+                    unit="percentunit",
+                    queries=(
+                        Query(
+                            expr=at(
+                                "engram_prequential_recall_ratio", model="~$model", k="10", span="window_1000"
+                            )
+                            + " - ignoring (span) "
+                            + at(
+                                "engram_prequential_recall_ratio",
+                                model="~$model",
+                                k="10",
+                                span="window_10000",
+                            ),
+                            legend="{{model}}",
+                        ),
+                    ),
+                ),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,56 @@
+"""A real Prometheus scrapes a real replay, and every query of every panel has data; and not more series than allowed."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from consumers.metrics_table import METRICS, SERIES_BUDGET, Process, metrics_of
+from dashboards.observe import CHOSEN, Replaying, ask_all, table, watched
+from dashboards.prometheus_process import Prometheus
+from dashboards.promql import GRAFANA
+
+# What a large deployment has of each label.
+CARDINALITY = {
+    **{"model": 8, "baseline": 3, "k": 3, "span": 8, "slice": 8, "q": 3, "detector": 1},
+    **{"reason": 16, "partition": 16},
+}
+
+
+def test_every_panel_shows_data_of_a_running_replay(tmp_path: Path) -> None:
+    if shutil.which("prometheus") is None:
+        pytest.skip("no prometheus: apt-get install prometheus (or Prometheus's own archive) brings it")
+    with (
+        Replaying(tmp_path, "synthetic", None, rate=250, seconds=120) as replaying,
+        Prometheus(tmp_path / "prometheus", replaying.targets) as prometheus,
+    ):
+        assert watched(prometheus, replaying, 2_000), (tmp_path / "replay.log").read_text("utf-8")
+        deadline_s = time.monotonic() + 60
+        # Until there have been a checkpoint and enough scrapes for a rate.
+        while True:
+            asked = list(ask_all(prometheus, {**GRAFANA, **CHOSEN}))
+            if all(one.fine for one in asked) or time.monotonic() > deadline_s:
+                break
+            time.sleep(1.0)
+        exposed = {
+            one["metric"]["job"]: float(one["value"][1])
+            for one in prometheus.instant('sum by (job) (scrape_samples_scraped{job=~"engram.*"})')
+        }
+    assert all(one.fine for one in asked), table(asked)
+    assert 0 < exposed["engram-learner"] <= SERIES_BUDGET[Process.LEARNER]
+    assert 0 < exposed["engram-evaluator"] <= SERIES_BUDGET[Process.EVALUATOR]
+
+
+@pytest.mark.parametrize("process", Process)
+def test_a_large_deployment_stays_within_the_budget_of_series(process: Process) -> None:
+    series = 0
+    for metric in metrics_of(process):
+        product = len(metric.buckets) + 4 if metric.buckets else 1
+        for label in metric.labels:
+            product *= CARDINALITY[label]
+        series += product
+    assert series <= SERIES_BUDGET[process]
+    assert {label for metric in METRICS for label in metric.labels} <= CARDINALITY.keys()
