@@ -256,6 +256,8 @@ class Hebbian(Model):
         """See `Model.restore`."""
         self._start()
         self._store.restore(arrays)
+        if not self._store.is_direct:
+            self._state = self._state._replace(potentials=free_slots(self.config.slots, 0))
         items = len(arrays["activity"])
         self._reserve(items)
         _, neurons, potentials, _ = self._state
