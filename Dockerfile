@@ -15,6 +15,7 @@ COPY producers producers
 COPY online_models online_models
 COPY evaluation evaluation
 COPY consumers consumers
+COPY serving serving
 COPY engram engram
 RUN pip install --no-deps --no-build-isolation . \
  && useradd --system --home-dir /var/lib/engram --create-home engram

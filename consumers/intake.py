@@ -246,6 +246,11 @@ class Intake:
         return {partition: self.position(partition) for partition in self._partitions}
 
     @property
+    def has_events(self) -> bool:
+        """Whether `take` has an event to give."""
+        return self._ready_at < len(self._ready)
+
+    @property
     def waiting(self) -> int:
         """Events read and not yet taken, bad ones included."""
         bad = sum(one.events for state in self._partitions.values() for one in state.rejects)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 from numpy.typing import NDArray
 
 from consumers.drift_log import DriftLog
+from consumers.hand_over_steps import StepLog
 from consumers.predictions import NEW_ITEM, NEW_USER, REPEAT, PredictionBlock
 from evaluation.beyond_accuracy import BeyondAccuracy
 from evaluation.cold_items import ColdRanking
@@ -56,6 +57,7 @@ class LaneMeasures:
         self.rating = PrequentialRating(rating, liking)
         self.cold = ColdRanking(cold)
         self.drifts = DriftLog()
+        self.steps = StepLog()
         names = self.ranking.models
         self.slices = SlicedRanking(len(names))
         self.beyond = BeyondAccuracy(names)
@@ -84,6 +86,7 @@ class LaneMeasures:
         self.cold.check(block.cold, new_item)
         self.beyond.check(block.top)
         self.drifts.check(block.drifts, block.first_seq, n)
+        self.steps.check(block.steps, block.first_seq, n)
         clipped = self.ranking.update(
             block.ranks,
             event_time_ms=block.event_time_ms,
@@ -93,6 +96,7 @@ class LaneMeasures:
             total_events=block.total_events,
         )
         self.drifts.update(block.drifts)
+        self.steps.update(block.steps)
         counted_from = self.ranking.counted_from(block.first_seq)
         self.rating.update(block.rating, block.predicted, block.scale, counted_from, block.liked)
         # Where the last 70 % are not known, nothing is of them.
@@ -124,6 +128,7 @@ class LaneMeasures:
             "liking": list(self.rating.liking),
             "cold": list(self.cold.models),
             "drift": self.drifts.meta(),
+            "steps": [list(step) for step in self.steps.kept],
         }
 
     @classmethod
@@ -139,6 +144,7 @@ class LaneMeasures:
         state.beyond.restore(under("beyond.", arrays))
         state.comparison.restore(under("comparison.", arrays))
         state.drifts.restore(meta["drift"])
+        state.steps = StepLog(meta.get("steps", ()))
         return state
 
     def digest(self) -> str:

@@ -1,6 +1,6 @@
 """The learner: read this first.
 
-    poll ► decode ► order ► TEST, then LEARN ► publish ► checkpoint
+    poll ► decode ► order ► adopt ► TEST, then LEARN ► publish ► checkpoint
 
 A commit is, in this order: (1) the batch is finished, (2) predictions and dead letters are published and
 acknowledged, (3) the checkpoint is written, (4) offsets are committed to the log, as information. A restart seeks
@@ -11,24 +11,32 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from consumers.catalogue_reader import CatalogueReader
 from consumers.failpoints import failpoint
-from consumers.lane import LaneConfig
+from consumers.hand_over import ANY, HandOver
+from consumers.lane import Lane, LaneConfig
 from consumers.learner_metrics import LearnerPublisher
 from consumers.metrics import LearnerMetrics
+from consumers.model_versions import ModelVersions
 from consumers.stream import Source, Stream
+from eventlog.deadletter import DeadLetter
 from eventlog.decode import Limits, decode
 from eventlog.errors import BrokerError
 from eventlog.log import Log, LogReader
+from eventlog.model_records import PARTITION, ModelRecord, to_record
+from eventlog.model_registry import ModelRegistry
 from eventlog.topics import Topics
+from online_models.batch import Batch
 
 _log = logging.getLogger(__name__)
 
 GROUP = "engram-learner"
 _FLUSH_EVERY_S = 0.2
+_LOOK_AGAIN_S = 0.02  # while a lane waits for a batch model
 _BLOCK_EVENTS = 16_384  # a prediction block is one record, whose size is bounded
 
 
@@ -38,7 +46,7 @@ class LearnerConfig:
 
     batch_size: events tested and learned at a time; changes no result. A checkpoint is due after
     checkpoint_every_events or checkpoint_every_s, whichever comes first. stop_at_end: finish when every announced
-    source has ended.
+    source has ended. batch_model: which one the model `batch` adopts versions of, from the registry at this address.
     """
 
     lane: LaneConfig
@@ -47,6 +55,8 @@ class LearnerConfig:
     checkpoint_every_events: int = 200_000
     checkpoint_every_s: float = 10.0
     stop_at_end: bool = True
+    batch_model: str = "item_factors"
+    registry: str = "registry"
     limits: Limits = field(default_factory=Limits)
 
 
@@ -71,34 +81,65 @@ class Learner:
         self._publisher = LearnerPublisher(metrics, log, topics.ratings) if metrics else None
         source = Source(topics.ratings, self._partitions)
         everything = tuple(range(self._partitions))
+        self._versions = self._follow_versions() if Batch.name in config.lane.models else None
+        hand_over = None if self._versions is None else self._hand_over
         groups = [everything] if config.merge else [(partition,) for partition in everything]
         self._streams = [
-            Stream(number, group, source, config.lane, checkpoint_directory)
+            Stream(number, group, source, config.lane, checkpoint_directory, hand_over)
             for number, group in enumerate(groups)
         ]
         for stream in self._streams:
             for partition, (offset, _) in stream.intake.positions.items() if stream.restored else ():
                 self._reader.seek(partition, offset)
         self._of_partition = {p: stream for stream in self._streams for p in stream.lane.partitions}
-        self._records_a_poll = max(1, config.batch_size // 256)
+        self._records_an_event = 1 / 256
         self._since_commit = 0
         self._committed_at = self._flushed_at = time.monotonic()
         self._first_event_at: float | None = None
         self._between_steps = True
+        self._waits = False  # a lane, for a batch model
+        self.on_dead_letters: Callable[[Sequence[DeadLetter]], None] | None = None
         bounds = log.bounds(topics.ratings)
         self.done = config.stop_at_end and all(stream.finished_before(bounds) for stream in self._streams)
+
+    def _follow_versions(self) -> ModelVersions:
+        config = self._config
+        registry = ModelRegistry(config.registry)
+        return ModelVersions(self._log, self._topics.models, registry, config.batch_model, config.lane.scale)
+
+    def _hand_over(self, lane: Lane) -> HandOver:
+        assert self._versions is not None
+        return HandOver(lane, self._versions, self._publish_durably)
+
+    def _publish_durably(self, records: list[ModelRecord]) -> None:
+        self._writer.append(self._topics.models, PARTITION, [to_record(record) for record in records])
+        self._flush()
 
     def run(self) -> None:
         """Step until done."""
         while not self.done:
             self.step(0.2)
 
-    def step(self, timeout_s: float) -> int:
-        """Poll once, learn what can be learned, commit when due; returns how many events were taken."""
+    @property
+    def streams(self) -> list[Stream]:
+        """The lanes with what feeds them; between steps only."""
+        return self._streams
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """Of each partition, the offset of the next message that is not learned whole."""
+        return {p: at for stream in self._streams for p, (at, _) in stream.intake.positions.items()}
+
+    def step(self, timeout_s: float, events: int | None = None) -> int:
+        """Poll once, learn what can be learned, commit when due; returns how many events were taken.
+
+        events: about how many to poll, `batch_size` by default; changes no result.
+        """
         self._between_steps = False
         started = time.monotonic()
-        self._poll(timeout_s)
+        self._poll(timeout_s, events or self._config.batch_size)
         failpoint("polled")
+        self._waits = False
         taken = sum(self._learn(stream) for stream in self._streams)
         if taken:
             self._first_event_at = self._first_event_at or started
@@ -120,33 +161,52 @@ class Learner:
         self._between_steps = True
         return taken
 
-    def _poll(self, timeout_s: float) -> None:
-        """Read about `batch_size` events into the intakes, however many of them a message holds."""
+    def _poll(self, timeout_s: float, wanted: int) -> None:
+        """Read about `wanted` events into the intakes, however many of them a message holds.
+
+        Nothing while a lane waits: what it cannot learn yet would only grow.
+        """
+        if self._waits:
+            time.sleep(min(timeout_s, _LOOK_AGAIN_S))
+            return
         records = events = 0
-        for batch in self._reader.poll(self._records_a_poll, timeout_s):
+        for batch in self._reader.poll(max(1, int(wanted * self._records_an_event)), timeout_s):
             decoded = decode(batch, self._config.limits, self._partitions)
             self._of_partition[batch.partition].intake.offer(batch.partition, decoded)
             records += len(batch.values)
             events += decoded.accepted
         if events:
-            self._records_a_poll = max(1, self._config.batch_size * records // events)
+            self._records_an_event = records / events
 
     def _learn(self, stream: Stream) -> int:
         """Test, then learn, all that is in order; returns how many events (bad ones included)."""
         count = 0
-        while (taken := stream.intake.take(min(self._config.batch_size, _BLOCK_EVENTS))) is not None:
+        while (room := self._room(stream)) and (taken := stream.intake.take(room)) is not None:
             if not stream.lane.learned and len(taken.events):
                 self._catalogue.read(stream.lane.rows)
             block = stream.lane.test_then_learn(taken.events, stream.intake.total_events)
             partition = stream.lane.partitions[0]
             if block is not None:
+                if stream.hand_over is not None:
+                    block = stream.hand_over.learned(block)
                 self._writer.append(self._topics.predictions, partition, [block.to_record()])
             if taken.rejects:
                 stream.lane.count_dead_letters(taken.rejects)
+                if self.on_dead_letters is not None:
+                    self.on_dead_letters(taken.rejects)
                 letters = [letter.to_record() for letter in taken.rejects]
                 self._writer.append(self._topics.dead_letters, 0, letters)
             count += len(taken.events) + sum(letter.events for letter in taken.rejects)
         return count
+
+    def _room(self, stream: Stream) -> int:
+        """How many events may be taken next; 0 where the lane must wait for a batch model first."""
+        room = ANY
+        # A step of the hand-over is before an event, so there must be one.
+        if stream.hand_over is not None and stream.intake.has_events:
+            room = stream.hand_over.room()
+            self._waits |= room == 0
+        return min(room, self._config.batch_size, _BLOCK_EVENTS)
 
     def _hold_back(self) -> None:
         """Pause partitions that are far ahead of a merge, so that its buffers stay bounded."""
@@ -204,5 +264,7 @@ class Learner:
             self.commit()
         self._reader.close()
         self._writer.close()
+        if self._versions is not None:
+            self._versions.close()
         for stream in self._streams:
             stream.close()

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
+from consumers.hand_over_steps import STEPS
 from consumers.intake import Intake
 from consumers.metrics import LearnerFigures, LearnerMetrics
 from consumers.stream import Stream
@@ -81,6 +82,7 @@ class LearnerPublisher:
                 checkpoint_time_s=self._checkpoint_time_s,
                 synapses=self._synapses,
                 drifts=drifts,
+                hand_over=self._look_at_versions(streams),
                 lag_s=self._lag_s(intakes) if any(lag.values()) else 0.0,
                 watermark_delay_s=max(intake.watermark_delay_ms for intake in intakes) / 1000,
             )
@@ -91,6 +93,28 @@ class LearnerPublisher:
         """Age of what is learned, of the lane that is furthest behind; 0 before the first event."""
         oldest_ms = min((intake.taken_append_ms for intake in intakes if intake.taken_append_ms), default=0)
         return max(time.time() - oldest_ms / 1000, 0.0) if oldest_ms else 0.0
+
+    def _look_at_versions(self, streams: Sequence[Stream]) -> dict[str, dict[tuple[str, ...], float]]:
+        """Return the metrics of batch models, and observe the swaps since the last time; {} without such models."""
+        steps: Counter[str] = Counter()
+        refused: Counter[str] = Counter()
+        versions: dict[str, int] = {}
+        hand_overs = [stream.hand_over for stream in streams if stream.hand_over is not None]
+        for one in hand_overs:
+            steps.update(one.counts)
+            refused.update(one.refusals)
+            for model, version in one.versions_in_use.items():
+                versions[model] = min(version, versions.get(model, version))
+            for seconds in one.swap_seconds:
+                self._metrics.observe_swap(seconds)
+            one.swap_seconds.clear()
+        if not hand_overs:
+            return {}
+        return {
+            "engram_batch_steps_total": {(step,): float(steps[step]) for step in STEPS},
+            "engram_batch_refused_total": {(reason,): float(count) for reason, count in refused.items()},
+            "engram_batch_version": {(model,): float(version) for model, version in versions.items()},
+        }
 
     def checkpointed(self, state_bytes: int, seconds: float) -> None:
         """Take note of a checkpoint of `state_bytes` that took `seconds`."""

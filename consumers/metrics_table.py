@@ -24,6 +24,7 @@ class Process(enum.StrEnum):
 
     LEARNER = "learner"
     EVALUATOR = "evaluator"
+    API = "API"
 
 
 class Metric(NamedTuple):
@@ -44,7 +45,7 @@ class Metric(NamedTuple):
 
 
 _COUNTER, _GAUGE, _HISTOGRAM = MetricType.COUNTER, MetricType.GAUGE, MetricType.HISTOGRAM
-_LEARNER, _EVALUATOR = Process.LEARNER, Process.EVALUATOR
+_LEARNER, _EVALUATOR, _API = Process.LEARNER, Process.EVALUATOR, Process.API
 _FIGURE_LABELS = ("model", "k", "span")
 _PAIR_LABELS = ("model", "baseline")
 _MILLISECONDS_TO_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -177,6 +178,25 @@ METRICS: Final = (
         "Drift of the weights.",
     ),
     Metric(
+        _LEARNER, "engram_batch_steps_total", _COUNTER, "steps", ("step",),
+        "What became of versions of batch models: adopted, promoted to champion, rolled back, refused.",
+        "Whether retraining reaches the stream.",
+    ),
+    Metric(
+        _LEARNER, "engram_batch_refused_total", _COUNTER, "versions", ("reason",),
+        "Versions of batch models that could not be used, by reason.", "Alert on a broken trainer or registry.",
+    ),
+    Metric(
+        _LEARNER, "engram_batch_version", _GAUGE, "version", ("model",),
+        "Number of the version that a lane's batch model scores with, the least of all lanes; 0 before the first.",
+        "Which version serves; whether it is the newest.",
+    ),
+    Metric(
+        _LEARNER, "engram_batch_swap_seconds", _HISTOGRAM, "seconds", (),
+        "Time for which the loop stood still to adopt a version that was loaded.", "Pause of the loop.",
+        _MILLISECONDS_TO_SECONDS,
+    ),
+    Metric(
         _LEARNER, "engram_synapse_communities", _GAUGE, "communities", ("model",),
         "Communities (Louvain) of the strongest synapses between the most active neurons, at a checkpoint, once a minute at most.",
         "What the memory holds apart.",
@@ -293,11 +313,20 @@ METRICS: Final = (
         "Age of the newest predictions evaluated, when they were; 0 when there are no newer ones.",
         "Whether live figures are current.",
     ),
+    Metric(
+        _API, "engram_http_requests_total", _COUNTER, "requests", ("method", "route", "status"),
+        "Requests answered, by route and class of status.", "Load and errors of the API.",
+    ),
+    Metric(
+        _API, "engram_http_request_seconds", _HISTOGRAM, "seconds", ("route",),
+        "Time to answer a request.", "Latency of the API.",
+        (0.0005, *_MILLISECONDS_TO_SECONDS),
+    ),
 )  # fmt: skip
 
 
 # Series that a process may expose at most, with 8 models and 16 partitions.
-SERIES_BUDGET: Final = {Process.LEARNER: 300, Process.EVALUATOR: 2_500}
+SERIES_BUDGET: Final = {Process.LEARNER: 300, Process.EVALUATOR: 2_500, Process.API: 500}
 
 # What the client library says of a process, by itself (Linux only).
 PROCESS_METRICS: Final = {
@@ -326,8 +355,9 @@ def markdown() -> str:
         "10 or 20; `span` is `all`, `last_70`, `window_<events>`, `window_<duration>` (of event time) or",
         "`fading_<factor>`; `baseline` a configured model; `detector` is `adwin` or `page_hinkley`; `slice` one of `user_1`, `user_2_5`, `user_6_20`, `user_21`,",
         "`item_1_9`, `item_10_99`, `item_100_999`, `item_1000`. What each measure is: [measures.md](measures.md).",
-        "`q` is `0.5`, `0.9` or `0.99`. Communities are found among few neurons here; `engram graph` draws more of them",
-        "([graphs.md](graphs.md)).",
+        "`q` is `0.5`, `0.9` or `0.99`; `route` one of the API's, `status` `2xx` to `5xx`. Communities are found among few neurons here; `engram graph` draws more of them",
+        "([graphs.md](graphs.md)). `step` is `adopted`, `promoted`, `rolled_back` or `refused`; the reasons of refusals are",
+        "`torn`, `corrupt`, `newer`, `mismatch` and `unusable` ([batch_handover.md](batch_handover.md)).",
         "",
         "A process also says, by the client library: "
         + ", ".join(f"`{name}`" for name in PROCESS_METRICS)
@@ -336,7 +366,7 @@ def markdown() -> str:
     for process in Process:
         lines += [
             "",
-            f"## {process.value.capitalize()}",
+            f"## {process.value[0].upper()}{process.value[1:]}",
             "",
             "| name | type | unit | labels | meaning | read for |",
             "|---|---|---|---|---|---|",

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from consumers.hand_over_steps import Step
 from evaluation.top_lists import LIST_LENGTH, TopItems, TopLists
 from eventlog.log import Record
 from online_models.drift import Drift
@@ -29,6 +30,7 @@ __all__ = [
     "LaneSummary",
     "ModelSummary",
     "PredictionBlock",
+    "Step",
     "TopItems",
     "TopLists",
     "decode_prediction",
@@ -56,6 +58,7 @@ class PredictionBlock(NamedTuple):
     top: the 20 best items at some of the events, None where none are sampled.
     inherited: events that the lane's state had learned in another lane before this one's first; see `Lane`.
     drifts: noticed after one of the events; `at` is the lane_seq that follows it.
+    steps: of the hand-over of batch models, before one of the events.
     """
 
     lane: int
@@ -78,6 +81,7 @@ class PredictionBlock(NamedTuple):
     top: TopLists | None = None
     inherited: int = 0
     drifts: tuple[Drift, ...] = ()
+    steps: tuple[Step, ...] = ()
 
     def to_record(self) -> Record:
         """Encode for the predictions topic."""
@@ -103,6 +107,7 @@ class PredictionBlock(NamedTuple):
             top=None if self.top is None else _wire_top(self.top),
             inherited=self.inherited,
             drifts=self.drifts,
+            steps=self.steps,
         )
         headers = (("n", str(len(self.flags)).encode()),)
         return Record(str(self.lane).encode(), msgspec.msgpack.encode(wire), headers)
@@ -125,6 +130,7 @@ class PredictionBlock(NamedTuple):
             cold={name: ranks[skip:] for name, ranks in self.cold.items()},
             top=None if self.top is None else self.top.after(skip),
             drifts=tuple(drift for drift in self.drifts if drift.at > self.first_seq + skip),
+            steps=tuple(step for step in self.steps if step.at >= self.first_seq + skip),
         )
 
 
@@ -208,6 +214,7 @@ class _WireBlock(msgspec.Struct, kw_only=True):
     top: _WireTop | None = None
     inherited: int = 0
     drifts: tuple[Drift, ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
 _block_decoder = msgspec.msgpack.Decoder(_WireBlock)
@@ -250,6 +257,7 @@ def decode_prediction(value: bytes) -> PredictionBlock | LaneSummary:
         top=None if wire.top is None else _read_top(wire.top),
         inherited=wire.inherited,
         drifts=wire.drifts,
+        steps=wire.steps,
     )
     if block.top is not None:
         block.top.check(block.first_seq, n, block.inherited)

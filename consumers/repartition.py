@@ -158,7 +158,12 @@ def repartition(lanes: Lanes, partitions: int, out: Path) -> Iterator[Lane]:
             "lane": lane.meta(),
             "intake": grown_meta(of.meta["intake"], lanes.partitions, lane.partitions),
         }
-        CheckpointStore(lane_folder(out, number)).save(lane.arrays(), meta)
+        arrays = lane.arrays()
+        if "hand_over" in of.meta:
+            # Which version it follows; what a test between two had counted is of users who may be elsewhere now.
+            meta["hand_over"] = of.meta["hand_over"]
+            arrays |= {name: array for name, array in of.arrays.items() if name.startswith("hand_over/")}
+        CheckpointStore(lane_folder(out, number)).save(arrays, meta)
         yield lane
 
 

@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from consumers.drift_log import drifts_of
+from consumers.hand_over_steps import steps_of
 from consumers.lane_measures import LaneMeasures
 from consumers.measured import model_measures
 from consumers.predictions import LaneSummary
@@ -124,6 +125,7 @@ def build_result(
         "floor": floor_of(models, DEFAULT_MODELS),
         "significance": significance_of([state.comparison for state in measures]),
         "drift": drifts_of({lane: state.drifts for lane, state in lanes.items()}),
+        "hand_over": steps_of({lane: state.steps for lane, state in lanes.items()}),
         "models": models,
     }
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
 from consumers.checkpoint import CheckpointStore
+from consumers.hand_over import HandOver
 from consumers.intake import Intake
 from consumers.lane import Lane, LaneConfig
+from consumers.lane_rows import under
 from consumers.predictions import LaneSummary
 from consumers.versions import versions
 from eventlog.errors import CheckpointMismatchError
@@ -32,14 +34,23 @@ class Source(NamedTuple):
 class Stream:
     """Lane `number` over `partitions` of `source`, gone on with from its newest checkpoint where there is one.
 
+    hand_over: makes that of a lane which has batch models, else None.
+
     Raises `CheckpointError` (mismatch, corrupt, newer) as `CheckpointStore.load` and `Lane.restore` do.
     """
 
     def __init__(
-        self, number: int, partitions: Sequence[int], source: Source, config: LaneConfig, directory: Path
+        self,
+        number: int,
+        partitions: Sequence[int],
+        source: Source,
+        config: LaneConfig,
+        directory: Path,
+        hand_over: Callable[[Lane], HandOver] | None = None,
     ) -> None:
         self._source = source
         self.lane = Lane(number, partitions, source.partitions, config)
+        self.hand_over = None if hand_over is None else hand_over(self.lane)
         self.intake = Intake(partitions)
         folder = lane_folder(directory, number)
         self._owned = own_lane(folder, _OWNER_ENDS_S)
@@ -48,6 +59,8 @@ class Stream:
         self.restored = checkpoint is not None
         if checkpoint is not None:
             self._restore(checkpoint.arrays, checkpoint.meta)
+        if self.hand_over is not None:
+            self.hand_over.recover()
 
     def _restore(self, arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> None:
         have = Source(meta["topic"], meta["topic_partitions"])
@@ -59,6 +72,8 @@ class Stream:
             )
         self.lane.restore(arrays, meta["lane"])
         self.intake.restore(meta["intake"])
+        if self.hand_over is not None and "hand_over" in meta:
+            self.hand_over.restore(under("hand_over/", arrays), meta["hand_over"])
         _log.info("lane %d goes on after %d events", self.lane.number, self.lane.learned)
 
     def save(self) -> int:
@@ -70,6 +85,9 @@ class Stream:
             "lane": self.lane.meta(),
             "intake": self.intake.meta(),
         }
+        if self.hand_over is not None:
+            arrays.update({f"hand_over/{name}": array for name, array in self.hand_over.arrays().items()})
+            meta["hand_over"] = self.hand_over.meta()
         self._store.save(arrays, meta)
         return sum(array.nbytes for array in arrays.values())
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dashboards.panels import MODEL, SPAN, Board, Panel, Query, Row, at, increase
 
+_NO_BATCH = "the learner has no model batch"
+
 COMPARISON = Board(
     uid="engram-models",
     title="Engram: which model?",
@@ -120,6 +122,56 @@ COMPARISON = Board(
                                 span="window_10000",
                             ),
                             legend="{{model}}",
+                        ),
+                    ),
+                ),
+            ),
+        ),
+        Row(
+            title="Batch models",
+            panels=(
+                Panel(
+                    title="Steps of versions",
+                    question="Does retraining reach the stream? Adopted, promoted, rolled back, refused (by reason).",
+                    unit="short",
+                    least=0.0,
+                    queries=(
+                        Query(
+                            expr=f"sum by (step) ({increase('engram_batch_steps_total')})",
+                            legend="{{step}}",
+                            may_be_empty=_NO_BATCH,
+                        ),
+                        Query(
+                            expr=f"sum by (reason) ({increase('engram_batch_refused_total')})",
+                            legend="refused: {{reason}}",
+                            may_be_empty="nothing was refused",
+                        ),
+                    ),
+                ),
+                Panel(
+                    title="Version in use",
+                    question="Which version does each batch model score with? A straight line below the newest is a lane behind.",
+                    unit="short",
+                    least=0.0,
+                    queries=(
+                        Query(
+                            expr=f"min by (model) ({at('engram_batch_version')})",
+                            legend="{{model}}",
+                            may_be_empty=_NO_BATCH,
+                        ),
+                    ),
+                ),
+                Panel(
+                    title="Pause of a swap",
+                    question="How long does the loop stand still to adopt a version? Above 0.1 s, live events notice.",
+                    unit="s",
+                    least=0.0,
+                    queries=(
+                        Query(
+                            expr="histogram_quantile(0.99, sum by (le) "
+                            f"({increase('engram_batch_swap_seconds_bucket')}))",
+                            legend="99 %",
+                            may_be_empty="no version was adopted",
                         ),
                     ),
                 ),

@@ -114,6 +114,11 @@ def _annotations() -> Iterator[dashboard.AnnotationQuery]:
             "orange",
             f"sum by (model, detector) (increase({at('engram_drift_detected_total')}[$__interval])) > 0",
         ),
+        (
+            "Batch model",
+            "purple",
+            f"sum by (step) (increase({at('engram_batch_steps_total')}[$__interval])) > 0",
+        ),
         ("Start of a process", "blue", f"changes({at('process_start_time_seconds')}[$__interval]) > 0"),
     )
     for name, colour, expr in marks:

@@ -6,6 +6,8 @@ from dashboards.panels import Board, Panel, Query, Row, at, per_second
 
 _RED_ABOVE_ZERO = {None: "green", 1e-9: "red"}
 
+_API_ONLY = "only where the API runs (engram serve)"
+
 
 def _quantile(share: float, metric: str) -> str:
     return f"histogram_quantile({share:g}, sum by (le) ({per_second(metric + '_bucket')}))"
@@ -140,6 +142,54 @@ HEALTH = Board(
                     queries=(
                         Query(expr=_quantile(0.5, "engram_learner_batch_seconds"), legend="median"),
                         Query(expr=_quantile(0.99, "engram_learner_batch_seconds"), legend="99 %"),
+                    ),
+                ),
+            ),
+        ),
+        Row(
+            title="API",
+            panels=(
+                Panel(
+                    title="Requests a second",
+                    question="What is asked, and how much?",
+                    unit="reqps",
+                    least=0.0,
+                    stacked=True,
+                    queries=(
+                        Query(
+                            expr=f"sum by (route) ({per_second('engram_http_requests_total')})",
+                            legend="{{route}}",
+                            may_be_empty=_API_ONLY,
+                        ),
+                    ),
+                ),
+                Panel(
+                    title="Share of errors",
+                    question="How many requests are refused (4xx), or fail (5xx)?",
+                    unit="percentunit",
+                    least=0.0,
+                    queries=(
+                        Query(
+                            expr=f"sum by (status) ({per_second('engram_http_requests_total', status='~4xx|5xx')}) / on () "
+                            f"group_left () sum({per_second('engram_http_requests_total')})",
+                            legend="{{status}}",
+                            may_be_empty=_API_ONLY,
+                        ),
+                    ),
+                ),
+                Panel(
+                    width=24,
+                    title="Time of a request, 99 %",
+                    question="How long does the slowest of a hundred wait, by route?",
+                    unit="s",
+                    least=0.0,
+                    queries=(
+                        Query(
+                            expr=f"histogram_quantile(0.99, sum by (le, route) "
+                            f"({per_second('engram_http_request_seconds_bucket')}))",
+                            legend="{{route}}",
+                            may_be_empty=_API_ONLY,
+                        ),
                     ),
                 ),
             ),

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from engram import checkpoint_cli, data_cli, dlq_cli, kafka_cli
+from engram import checkpoint_cli, data_cli, dlq_cli, kafka_cli, models_cli
 from engram.compare_command import compare, compare_cell
 from engram.demo_command import demo
 from engram.diversity_command import diversity_command
@@ -22,7 +22,9 @@ from engram.produce_command import produce
 from engram.recommend_command import recommend_command
 from engram.replay_command import replay
 from engram.report_command import report
+from engram.serve_command import serve
 from engram.services import evaluate, learn
+from engram.train_log_command import train
 from eventlog.errors import EngramError, SettingsError
 
 # A command with commands below it: `engram evaluate --run DIR` and `engram evaluate leave-one-out`.
@@ -61,6 +63,8 @@ app.command()(compare)
 app.command("compare-cell", hidden=True)(compare_cell)
 app.command()(produce)
 app.command()(learn)
+app.command()(train)
+app.command()(serve)
 app.add_typer(evaluate_cli, name="evaluate")
 app.command()(ingest)
 app.command()(offsets)
@@ -72,6 +76,7 @@ app.add_typer(data_cli.app, name="data")
 app.add_typer(kafka_cli.app, name="kafka")
 app.add_typer(checkpoint_cli.app, name="checkpoint")
 app.add_typer(dlq_cli.app, name="dlq")
+app.add_typer(models_cli.app, name="models")
 
 
 def main() -> None:

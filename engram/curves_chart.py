@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from engram.drift_marks import Mark, marks_of
 from engram.figures_table import by_recall, title
+from engram.hand_over_marks import MARKERS, StepMark, step_marks_of
 
 FLOOR: Final = "popularity"
 PANELS: Final = (("recall@10", "Recall@10"), ("ndcg@10", "NDCG@10"))
@@ -38,6 +39,7 @@ def draw_curves(result: Mapping[str, Any], curves: Mapping[str, Any]) -> bytes:
     for axes, (measure, label) in zip(panels, PANELS, strict=True):
         _draw_panel(axes, measure, curves, window, names, colours)
         _draw_marks(axes, marks_of(result), colours)
+        _draw_steps(axes, step_marks_of(result), colours)
         axes.set_title(label, loc="left", fontsize=12, fontweight="bold")
     figure.suptitle(title(result), x=0.045, y=0.975, ha="left", fontsize=15, fontweight="bold")
     figure.text(
@@ -52,6 +54,8 @@ def draw_curves(result: Mapping[str, Any], curves: Mapping[str, Any]) -> bytes:
     key = "thick: mean of the last {}; thin, dashed: mean of all events so far; dotted line: last 70 % begin"
     if marks_of(result):
         key += "; triangle: drift, up or down"
+    if step_marks_of(result):
+        key += "\nat the top: versions of batch models, v adopted, * promoted, < rolled back, x refused"
     figure.text(
         0.045,
         0.02,
@@ -191,3 +195,18 @@ def _largest(values: NDArray[np.float64]) -> float:
 
 def _cycle(count: int) -> list[str]:
     return [COLOURS[index % len(COLOURS)] for index in range(count)]
+
+
+def _draw_steps(axes: Axes, steps: Sequence[StepMark], colours: Mapping[str, str]) -> None:
+    """A mark at the top of the axes for each step of the hand-over of batch models, and a faint line below it."""
+    for step in steps:
+        colour = colours.get(step.model, FLOOR_COLOUR)
+        axes.axvline(step.at, color=colour, linewidth=0.6, linestyle="--", alpha=0.5, zorder=1)
+        axes.plot(
+            [step.at],
+            [0.965],
+            MARKERS[step.step],
+            transform=axes.get_xaxis_transform(),
+            color=colour,
+            clip_on=False,
+        )

@@ -12,8 +12,10 @@ import msgspec
 from consumers.checkpoint import CheckpointStore
 from consumers.evaluator import Evaluator
 from engram.parts import build_learner, build_replay, create_topics, open_log, run_info
+from engram.retraining import Triggers
 from engram.settings import Settings
 from engram.source import find_source, open_stream
+from engram.train_log_command import build_retraining
 from eventlog.topics import Topics
 from producers.replay import publish_metadata
 
@@ -29,6 +31,7 @@ def run_inline(settings: Settings, folder: Path) -> dict[str, Any]:
         settings,
         log_path=str(folder / f"{run}.sqlite"),
         checkpoint_dir=str(folder / f"{run}.checkpoints"),
+        registry=str(folder / f"{run}.registry"),
         topic_prefix=f"inline-{run}",
     )
     topics = Topics.with_prefix(settings.topic_prefix)
@@ -39,15 +42,23 @@ def run_inline(settings: Settings, folder: Path) -> dict[str, Any]:
         publish_metadata(log, topics, stream)
         learner = build_learner(settings, log, topics, until_end=True)
         replay = build_replay(settings, log, topics, stream)
+        every = settings.retrain_every
+        retraining = (
+            build_retraining(settings, log, topics, settings.batch_model, Triggers(every)) if every else None
+        )
         store = CheckpointStore(Path(settings.checkpoint_dir) / "evaluator")
         with Evaluator(log, topics.predictions, store=store) as evaluator:
             started_s = time.monotonic()
             while not evaluator.done:
                 replay.step()
+                if retraining is not None and not retraining.done:
+                    retraining.step(0.0)
                 if not learner.done:
                     learner.step(0.0 if not replay.done else 0.05)
                 evaluator.step(0.0 if not learner.done else 0.05)
             seconds = time.monotonic() - started_s
             replay.close()
             learner.close()
+            if retraining is not None:
+                retraining.close()
             return evaluator.result(run_info(settings, source, stream.digest(), seconds))

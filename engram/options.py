@@ -54,6 +54,8 @@ LEARNING = (
     "max_items",
     "top_every",
     "drift",
+    "batch_model",
+    "retrain_every",
     "batch_size",
     "checkpoint_every_events",
     "checkpoint_every_s",

@@ -19,6 +19,8 @@ from engram.source import Source, rating_limits, rating_scale
 from eventlog.errors import SettingsError
 from eventlog.log import Log
 from eventlog.topics import Topics
+from online_models.batch import Batch, BatchConfig
+from online_models.model import ModelConfig
 from online_models.registry import DEFAULT_MODELS
 from producers.replay import Pace, Replay
 from producers.stream import EventStream
@@ -40,6 +42,8 @@ _REPORTED = (
     "rate",
     "checkpoint_every_events",
     "checkpoint_every_s",
+    "batch_model",
+    "retrain_every",
 )
 
 
@@ -73,15 +77,25 @@ def create_topics(log: Log, topics: Topics, partitions: int) -> None:
     log.create_topic(topics.ratings, partitions)
     log.create_topic(topics.predictions, partitions)
     log.create_topic(topics.dead_letters, 1)
+    log.create_topic(topics.models, 1)
     log.create_topic(topics.items, 1, compacted=True)
     log.create_topic(topics.users, 1, compacted=True)
 
 
 def lane_config(settings: Settings) -> LaneConfig:
-    """What makes the models' state."""
+    """What makes the models' state. Raises `SettingsError` where versions are trained that no model adopts."""
+    models = settings.models or DEFAULT_MODELS
+    configs: dict[str, ModelConfig] = dict(model_parameters.configs(settings.params))
+    if settings.retrain_every:
+        if Batch.name not in models:
+            raise SettingsError(
+                f"retrain_every is {settings.retrain_every}, but {Batch.name} is not among the models, "
+                f"{', '.join(models)}: expected --model {Batch.name} too"
+            )
+        configs[Batch.name] = BatchConfig(adopt_every=settings.retrain_every)
     return LaneConfig(
-        models=settings.models or DEFAULT_MODELS,
-        configs=model_parameters.configs(settings.params),
+        models=models,
+        configs=configs,
         clock=settings.clock,
         max_users=settings.max_users,
         max_items=settings.max_items,
@@ -142,6 +156,8 @@ def build_learner(
         checkpoint_every_s=settings.checkpoint_every_s,
         stop_at_end=until_end,
         limits=rating_limits(settings),
+        batch_model=settings.batch_model,
+        registry=settings.registry,
     )
     metrics = LearnerMetrics(registry) if registry is not None else None
     return Learner(log, topics, config, Path(settings.checkpoint_dir), metrics)

@@ -27,6 +27,7 @@ from engram.live_view import FinalTable, LiveView
 from engram.options import settings_command
 from engram.parts import create_topics, lane_config, open_log, run_info, serve_metrics
 from engram.recompute import read_to_the_end
+from engram.retraining import check_trainer
 from engram.run_folder import RunFolder
 from engram.settings import Settings, child_environment, describe, time_range_ms, to_toml
 from engram.source import Source, find_source, open_stream
@@ -90,6 +91,8 @@ def run_replay(
         raise SettingsError("dataset is absent, expected the name of one: `engram data list`")
     time_range_ms(settings)
     lane_config(settings).build()
+    if settings.retrain_every:
+        check_trainer(settings.batch_model)
     if out is None:
         out = Path("runs") / f"{Path(settings.dataset).name}-{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}"
     folder = RunFolder(out, settings, fresh=fresh)
@@ -167,10 +170,13 @@ class _Replaying:
     def _evaluate(self, evaluator: Evaluator, *, quiet: bool) -> float | None:
         """Run the children and evaluate until the end; return the seconds from the first write to the last event."""
         learner = self._start("learner", "learn", "--until-end")
+        trainer = self._start_trainer()
         producer = self._start("producer", "produce", "--on-word")
         warm_up_evaluator()
         self._wait_until_ready(learner)
         self._wait_until_ready(producer)
+        if trainer is not None:
+            self._wait_until_ready(trainer)
         producer.tell()
         heading = f"{self._settings.dataset} ({self._settings.log} log)"
         view = None if quiet else LiveView(evaluator, heading=heading, console=self._console)
@@ -188,11 +194,21 @@ class _Replaying:
         ended_s = time.time()
         learner.wait(END_TIMEOUT_S)
         producer.wait(END_TIMEOUT_S)
+        if trainer is not None:
+            trainer.wait(END_TIMEOUT_S)
         started_s = producer.said("writing_since_s")
         if self._folder.resumed:
             read_to_the_end(evaluator)
             return None
         return None if started_s is None else ended_s - float(started_s)
+
+    def _start_trainer(self) -> Child | None:
+        """Start the one that trains on what the log has at fixed events, where the settings say so."""
+        every = self._settings.retrain_every
+        if not every:
+            return None
+        arguments = ("--watch", "--every", str(every), "--until-end")
+        return self._start("trainer", "train", self._settings.batch_model, *arguments)
 
     def _wait_until_ready(self, child: Child) -> None:
         deadline_s = time.monotonic() + READY_TIMEOUT_S

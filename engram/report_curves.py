@@ -12,6 +12,7 @@ from typing import Any, Final
 from engram.curves_chart import FLOOR, choose_window
 from engram.drift_marks import marks_of
 from engram.figures_table import by_recall
+from engram.hand_over_marks import SIGNS, step_key, step_marks_of
 
 MEASURES: Final = (("recall@10", "Recall@10"), ("ndcg@10", "NDCG@10"), ("mrr@10", "MRR@10"))
 _COLOURS: Final = 7  # --c0 ... of the page
@@ -34,6 +35,7 @@ class ReportCurves:
         self._events: list[int] = curves["events"]
         self._last_70_from: int | None = curves["last_70_from"]
         self._marks = marks_of(result)
+        self._steps, self._step_key = step_marks_of(result), step_key(result)
         drawn = iter(range(len(self.models)))
         numbers = {name: next(drawn) for name in self.models if name != FLOOR}
         self.colours = {
@@ -112,6 +114,7 @@ class ReportCurves:
             if self._marks
             else []
         )
+        notes += [f"Batch models: {self._step_key}."] if self._steps else []
         note = f'<p class="soft">{" ".join(notes)}</p>' if notes else ""
         return f'<div class="controls">{modes}{legend}</div><div class="charts">{charts}</div>{note}'
 
@@ -140,6 +143,16 @@ class ReportCurves:
                 f'<path class="from" d="M{x:.1f} 0V{_SIZE}"><title>the last 70 % begin</title></path>'
             )
         grid += [self._mark(number) for number in range(len(self._marks))]
+        for made in self._steps:
+            x, colour = made.at / last, f"--of: var({self.colours.get(made.model, '--floor')})"
+            grid.append(
+                f'<g class="step" style="{colour}"><title>{escape(made.said)}</title>'
+                f'<path d="M{_SIZE * x:.1f} 0V{_SIZE}"/></g>'
+            )
+            labels.append(
+                f'<span class="sign" style="left: {x:.2%}; {colour}; color: var(--of)" title="{escape(made.said)}">'
+                f"{SIGNS[made.step]}</span>"
+            )
         lines = [
             f'<path class="{mode} m{i}" style="stroke: var({self.colours[name]})"{self._dash(name)} '
             f'd="{self._line(self._series[name][mode][measure], top)}"/>'

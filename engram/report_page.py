@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from engram import drift_marks
+from engram import drift_marks, hand_over_marks
 from engram.figures_table import (
     COLUMNS,
     RATING_COLUMNS,
@@ -149,6 +149,9 @@ def _sections(result: Mapping[str, Any]) -> list[str]:
         parts += ["<h2>Rating prediction</h2>", table(RATING_COLUMNS, rated)]
     if drifted := drift_marks.drift_rows(result):
         parts += ["<h2>Drift</h2>", table(drift_marks.COLUMNS, drifted, drift_marks.drift_caption(result))]
+    if steps := hand_over_marks.step_rows(result):
+        caption = hand_over_marks.step_caption(result)
+        parts += ["<h2>Batch models</h2>", table(hand_over_marks.COLUMNS, steps, caption)]
     parts += measures_sections(result)
     parts.append("<h2>All figures</h2>")
     for name in by_recall(models):

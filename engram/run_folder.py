@@ -6,6 +6,7 @@
     OUT/settings.toml     what the child processes are given
     OUT/log.sqlite        the embedded log (with --log embedded)
     OUT/checkpoints/      of the learner and of the evaluator
+    OUT/registry/         versions of batch models, where the run retrains
     OUT/logs/             what the child processes said
     OUT/result.json, table.md, curves.png, curves.json     the report, ...
     OUT/report.html, table.csv, curves.csv                 ... and as a page
@@ -27,7 +28,7 @@ from eventlog.errors import SettingsError
 
 _FILES = ("log.sqlite", "log.sqlite-wal", "log.sqlite-shm", "settings.toml", "run.json")
 _REPORT = ("result.json", "table.md", "curves.png", "curves.json", "report.html", "table.csv", "curves.csv")
-_FOLDERS = ("checkpoints", "logs")
+_FOLDERS = ("checkpoints", "registry", "logs")
 
 # What makes a run's result. Batch size, packing, speed and the like may change when a run is resumed.
 IDENTITY = (
@@ -50,6 +51,8 @@ IDENTITY = (
     "rating_max",
     "max_future_s",
     "max_message_bytes",
+    "batch_model",
+    "retrain_every",
     "log",
 )
 
@@ -98,6 +101,7 @@ class RunFolder:
             settings,
             log_path=str(self.path / "log.sqlite"),
             checkpoint_dir=str(self.path / "checkpoints"),
+            registry=str(self.path / "registry"),
             topic_prefix=self.topic_prefix,
         )
 

@@ -49,7 +49,9 @@ def start_service(name: str, settings: Settings, *, for_people: bool) -> None:
     logging.getLogger(__name__).info("settings:\n%s", describe(settings))
 
 
-@settings_command(*options.LOG, *options.LEARNING, "merge", "partitions", "seed", "checkpoint_dir", *_METRICS)
+@settings_command(
+    *options.LOG, *options.LEARNING, "merge", "partitions", "seed", "checkpoint_dir", "registry", *_METRICS
+)
 def learn(settings: Settings, until_end: UntilEnd = False, with_parent: WithParent = False) -> None:
     """Test, then learn, every event of the ratings topic; publish predictions; keep checkpoints."""
     start_service("learner", settings, for_people=with_parent)

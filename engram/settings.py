@@ -138,6 +138,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drift: Annotated[
         Literal["adwin", "page_hinkley", "none"], _is("what looks for drift, in blocks of 256 events")
     ] = "adwin"
+    registry: Annotated[str, _is("folder, or fsspec address, of the versions of batch models")] = "registry"
+    batch_model: Annotated[
+        str, Meta(min_length=1, description="batch model whose versions the model batch adopts")
+    ] = "item_factors"
+    retrain_every: Annotated[
+        int,
+        Meta(
+            ge=0, description="events between versions of the batch model, trained and adopted there; 0: none"
+        ),
+    ] = 0
     checkpoint_dir: Annotated[str, _is("folder of the checkpoints")] = "checkpoints"
     checkpoint_every_events: Annotated[Count, _is("events between checkpoints")] = 100_000
     checkpoint_every_s: Annotated[Positive, _is("seconds between checkpoints")] = 10.0

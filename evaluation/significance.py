@@ -115,6 +115,11 @@ class Comparison:
         self._better = np.zeros(len(self.pairs), np.int8)
 
     @property
+    def events(self) -> int:
+        """Events taken so far."""
+        return int(self._progress[0])
+
+    @property
     def looks(self) -> int:
         """Looks taken so far."""
         return int(self._progress[1])

@@ -14,6 +14,11 @@
     │   ├── TopicMissingError    the topic does not exist
     │   ├── OffsetGoneError      an offset is outside what the log retains
     │   └── BrokerError          the broker could not be reached or started
+    ├── ArtefactError            an artefact of a batch model cannot be used (its `reason`)
+    │   ├── ArtefactTornError        a file of it is missing
+    │   ├── ArtefactCorruptError     bytes differ from the manifest, or the manifest is no manifest
+    │   ├── ArtefactNewerError       written by a newer version of Engram
+    │   └── ArtefactMismatchError    of another kind, shape or rating scale than its reader takes
     ├── PredictionsError         the predictions topic contradicts itself or its reader (names lane and lane_seq)
     └── CheckpointError          a checkpoint cannot be used
         ├── CheckpointCorruptError   bytes differ from the manifest
@@ -84,6 +89,36 @@ class OffsetGoneError(LogError):
 
 class BrokerError(LogError):
     """The Kafka broker could not be reached or started."""
+
+
+class ArtefactError(EngramError):
+    """An artefact of a batch model cannot be used; `reason` says why in one word, for a metric's label."""
+
+    reason = "unusable"
+
+
+class ArtefactTornError(ArtefactError):
+    """A file of the artefact is missing, its manifest too where it was never finished."""
+
+    reason = "torn"
+
+
+class ArtefactCorruptError(ArtefactError):
+    """The artefact's bytes differ from its manifest, or the manifest is none."""
+
+    reason = "corrupt"
+
+
+class ArtefactNewerError(ArtefactError):
+    """The artefact was written by a newer version of Engram."""
+
+    reason = "newer"
+
+
+class ArtefactMismatchError(ArtefactError):
+    """The artefact is of another kind, shape or rating scale than its reader takes."""
+
+    reason = "mismatch"
 
 
 class PredictionsError(EngramError):

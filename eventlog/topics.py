@@ -15,6 +15,7 @@ class Topics(NamedTuple):
     items, users: metadata, compacted, keyed by id.
     predictions: what each model said of each event before it learned it.
     dead_letters: events that cannot be used, with reason, source position and original bytes.
+    models: versions of batch models that are ready, and what became of each in a learner.
     """
 
     ratings: str
@@ -22,6 +23,7 @@ class Topics(NamedTuple):
     users: str
     predictions: str
     dead_letters: str
+    models: str
 
     @classmethod
     def with_prefix(cls, prefix: str) -> Topics:

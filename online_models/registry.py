@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from online_models.batch import Batch, BatchChampion
 from online_models.blend import Blend
 from online_models.content import Content
 from online_models.decayed_popularity import DecayedPopularity
@@ -37,6 +38,8 @@ MODELS: dict[str, type[Model]] = {
         RatingSynapses,
         Wisard,
         Content,
+        Batch,
+        BatchChampion,
     )
 }
 

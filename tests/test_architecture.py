@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "evaluation": set(),
     "batch_models": {"eventlog", "evaluation"},
     "consumers": {"eventlog", "online_models", "evaluation"},
-    "serving": {"eventlog", "producers.gateway", "online_models", "consumers"},
+    "serving": {"eventlog", "online_models", "consumers"},
     "dashboards": {"consumers.metrics_table"},
     "engram": {
         "eventlog",

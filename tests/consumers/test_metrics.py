@@ -17,6 +17,7 @@ from consumers.metrics import EvaluatorMetrics, LearnerFigures, LearnerMetrics
 from consumers.metrics_server import Health, MetricsServer
 from consumers.metrics_table import METRICS, MetricType, Process, markdown, metrics_of
 from eventlog.errors import SettingsError
+from serving.red_metrics import RequestMetrics
 
 FIGURES = LearnerFigures(
     accepted=100,
@@ -44,6 +45,11 @@ FIGURES = LearnerFigures(
     lag_s=1.5,
     watermark_delay_s=2.5,
     drifts={("hebbian", "adwin"): 3, ("decayed_popularity", "adwin"): 0},
+    hand_over={
+        "engram_batch_steps_total": {("adopted",): 3.0, ("refused",): 1.0},
+        "engram_batch_refused_total": {("torn",): 1.0},
+        "engram_batch_version": {("batch",): 4.0},
+    },
 )
 EVALUATED = {
     "hebbian": {
@@ -98,11 +104,21 @@ def test_names_units_and_labels_conform() -> None:
         assert re.fullmatch(r"engram_[a-z0-9]+(_[a-z0-9]+)*", metric.name)
         assert metric.name.endswith("_total") == (metric.type is MetricType.COUNTER), metric.name
         units = {"seconds", "bytes", "ratio", "bits", "sign", "events", "users", "items", "drifts"}
-        assert metric.unit in units | {"synapses", "weight", "communities", "rating"}
+        assert metric.unit in units | {
+            "synapses",
+            "weight",
+            "communities",
+            "rating",
+            "requests",
+            "steps",
+            "versions",
+            "version",
+        }
         if metric.unit in {"seconds", "bytes", "ratio", "bits"}:
             assert metric.name.removesuffix("_total").endswith(f"_{metric.unit}"), metric.name
         assert set(metric.labels) <= {
-            *("model", "baseline", "reason", "partition", "k", "span", "slice", "q", "detector")
+            *("model", "baseline", "reason", "partition", "k", "span", "slice", "q", "detector", "step"),
+            *("method", "route", "status"),
         }
         assert metric.help.endswith(".")
         assert metric.reader.endswith(".")
@@ -117,6 +133,7 @@ def test_everything_scraped_is_in_the_table_and_the_table_is_scraped() -> None:
     learner.observe_batch(0.01)
     learner.observe_checkpoint(0.5)
     evaluator.publish(80, EVALUATED, 0.5, MEASURED)
+    RequestMetrics(registry).observe("GET", "/v1/models", 200, 0.001)
     families = scrape(registry)
     # prometheus_client adds when a counter or histogram was created, as gauges.
     exposed = {
@@ -197,6 +214,7 @@ def test_before_anything_is_published_there_are_no_values() -> None:
     registry = CollectorRegistry()
     LearnerMetrics(registry)
     EvaluatorMetrics(registry)
+    RequestMetrics(registry)
     families = scrape(registry)
     assert values(families["engram_events_accepted"]) == {}
     assert len([name for name in families if not name.endswith("_created")]) == len(METRICS)

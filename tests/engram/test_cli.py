@@ -48,6 +48,11 @@ COMMANDS = (
     ("dlq", "list"),
     ("dlq", "show"),
     ("dlq", "redrive"),
+    ("train",),
+    ("models",),
+    ("models", "list"),
+    ("models", "promote"),
+    ("models", "rollback"),
 )
 
 

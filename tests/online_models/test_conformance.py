@@ -36,6 +36,8 @@ KINDS = {
     "rating_synapses": (False, True),
     "wisard": (False, True),
     "content": (True, False),
+    "batch": (True, False),
+    "batch_champion": (True, False),
 }
 # Models for which the order of arrival matters, whatever the clock says.
 IN_ORDER_OF_ARRIVAL = {

@@ -1,0 +1,19 @@
+"""The registry of trainers: one line a batch model. A trainer takes a cut of the log and returns an artefact."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from batch_models import item_factors
+from eventlog.artefact import Artefact
+from eventlog.cut import Cut
+
+
+class Trainer(Protocol):
+    """Trains on a cut and nothing else; the same cut and seed give an artefact of the same digest."""
+
+    def __call__(self, cut: Cut, seed: int) -> Artefact:
+        """Train; the artefact's name is the trainer's."""
+
+
+TRAINERS: dict[str, Trainer] = {item_factors.NAME: item_factors.train}

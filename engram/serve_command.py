@@ -1,0 +1,117 @@
+"""`engram serve`: a live learner with its HTTP API, in one process."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engram import options
+from engram.children import StopRequest, say
+from engram.options import settings_command
+from engram.services import WithParent, start_service
+from engram.settings import Settings
+from eventlog.errors import SettingsError
+
+_log = logging.getLogger(__name__)
+
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of the API (0: any free one).")]
+Address = Annotated[str, typer.Option(help="Address that the API listens on; 0.0.0.0 in a container.")]
+KeyFile = Annotated[
+    Path | None, typer.Option("--api-keys", help="File of SHA-256 hashes of API keys, one a line.")
+]
+Rate = Annotated[
+    float, typer.Option("--requests-per-second", min=0, help="Requests a second of one caller; 0: no limit.")
+]
+Origin = Annotated[
+    list[str] | None, typer.Option("--origin", help="Origin that browsers may call from; repeatable.")
+]
+_LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@settings_command(
+    *options.LOG, *options.LEARNING, "merge", "partitions", "seed", "checkpoint_dir", "log_format"
+)
+def serve(
+    settings: Settings,
+    port: Port = 8000,
+    address: Address = "127.0.0.1",
+    api_keys: KeyFile = None,
+    requests_per_second: Rate = 0.0,
+    origin: Origin = None,
+    with_parent: WithParent = False,
+) -> None:
+    """Learn the ratings topic live, and answer over HTTP: send events, read recommendations (docs at /docs)."""
+    uvicorn = _uvicorn()
+    from engram.serving_parts import Access, serving_of
+    from serving.access import Keys, read_keys
+    from serving.api import build_app
+
+    keys = read_keys(api_keys) if api_keys is not None else Keys()
+    if not keys.needed and address not in _LOCAL:
+        raise SettingsError(
+            f"address is {address!r} and there are no API keys, expected --api-keys FILE where others can ask"
+        )
+    start_service("api", settings, for_people=with_parent)
+    stop = StopRequest(with_parent=with_parent)
+    access = Access(keys=keys, requests_a_second=requests_per_second, origins=tuple(origin or ()))
+    listening = _listen(address, port)
+    with listening, serving_of(settings, access) as serving:
+        config = uvicorn.Config(
+            build_app(serving), log_config=None, access_log=False, timeout_keep_alive=30, lifespan="off"
+        )
+        server = _server(uvicorn, config, stop)
+        chosen = listening.getsockname()[1]
+        _log.info("the API answers at http://%s:%d (documents: /docs)", address, chosen)
+        say(ready=True, port=chosen)
+        server.run(sockets=[listening])
+        if serving.live.failure is not None:
+            raise serving.live.failure
+
+
+def _uvicorn() -> Any:
+    try:
+        import fastapi  # noqa: F401
+        import uvicorn
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f'{error.name} is not installed; to have it: pip install "engram-stream[api]"'
+        ) from None
+    return uvicorn
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    """Take the port before anything else is started. Raises `SettingsError` where it is taken."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((address, port))
+    except OSError as error:
+        listening.close()
+        raise SettingsError(f"port is {port} on {address}, expected a free port: {error}") from error
+    return listening
+
+
+def _server(uvicorn: Any, config: Any, stop: StopRequest) -> Any:
+    """A server that ends when the process is asked to; signals are `StopRequest`'s."""
+
+    class Server(uvicorn.Server):  # type: ignore[misc]
+        def install_signal_handlers(self) -> None:
+            """Leave them alone."""
+
+        def capture_signals(self) -> Any:
+            """Leave them alone."""
+            import contextlib
+
+            return contextlib.nullcontext()
+
+        async def on_tick(self, counter: int) -> bool:
+            """End when asked to, or when the learner has ended; called ten times a second."""
+            ended = await super().on_tick(counter)
+            return bool(ended or stop)
+
+    return Server(config)

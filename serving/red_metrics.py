@@ -1,0 +1,31 @@
+"""Rate, errors and duration of requests, from the one table of metrics."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from consumers.metrics_table import Process, metrics_of
+
+_REQUESTS: Final = "engram_http_requests_total"
+_SECONDS: Final = "engram_http_request_seconds"
+
+
+class RequestMetrics:
+    """Counts requests in `registry`. Routes, never paths, are labels: ids do not become series."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        table = {metric.name: metric for metric in metrics_of(Process.API)}
+        requests, seconds = table[_REQUESTS], table[_SECONDS]
+        self._requests = Counter(
+            requests.name.removesuffix("_total"), requests.help, requests.labels, registry=registry
+        )
+        self._seconds = Histogram(
+            seconds.name, seconds.help, seconds.labels, registry=registry, buckets=seconds.buckets
+        )
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request that was answered."""
+        self._requests.labels(method, route, f"{status // 100}xx").inc()
+        self._seconds.labels(route).observe(seconds)
