@@ -14,6 +14,7 @@ COPY eventlog eventlog
 COPY producers producers
 COPY online_models online_models
 COPY evaluation evaluation
+COPY batch_models batch_models
 COPY consumers consumers
 COPY serving serving
 COPY engram engram

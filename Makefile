@@ -13,7 +13,7 @@ LOCKED := $(PIP) install --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-full lint format lock bench observe figures clean
+.PHONY: help install demo test test-full lint format lock bench batch observe figures clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,8 @@ lock: $(VENV)/.dev ## Pin the dependencies anew (requirements/*.txt)
 bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run (DATA=DIR with ml-1m)
 	@$(BIN)/python -m benchmarks.end_to_end --data-dir "$(DATA)" $(ARGS)
 
+batch: $(VENV)/.batch ## Install what batch models need: torch (gigabytes); then `engram train`
+
 observe: $(VENV)/.dev ## Watch a replay with a real Prometheus: every query of every dashboard (DATA=DIR for MovieLens)
 	@$(BIN)/python -m dashboards.observe $(if $(wildcard $(DATA)/ml-100k),--data-dir "$(DATA)") $(ARGS)
 
@@ -77,7 +79,12 @@ $(VENV)/.broker: requirements/broker.txt $(VENV)/.core
 	@$(LOCKED) -r requirements/broker.txt
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.core
+$(VENV)/.batch: requirements/batch.txt $(VENV)/.core
+	@echo "Installing what batch models need into $(VENV) (torch with its CUDA libraries: gigabytes, once)"
+	@$(LOCKED) -r requirements/batch.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.core $(if $(filter true,$(CI)),$(VENV)/.batch)
 	@echo "Installing what tests and checks need into $(VENV) (a minute or two, once)"
 	@$(LOCKED) -r requirements/dev.txt
 	@touch $@

@@ -1,6 +1,6 @@
 """Makes the README's figures: `make figures DATA=DIR`, with the MovieLens folders in DIR.
 
-Replays each stream with all default models and `blend`, writes the table between the README's markers, and the curves of
+Replays each stream with all default models, writes the table between the README's markers, and the curves of
 MovieLens 1M as the README's picture.
 """
 
@@ -27,7 +27,7 @@ MEASURES = ("recall@10", "ndcg@10", "mrr@10")
 def replay(dataset: str, min_rating: int, data_dir: Path, folder: Path) -> dict[str, Any]:
     """Replay one stream into `folder`; return its result.json."""
     command = [sys.executable, "-m", "engram", "replay", dataset, "--data-dir", str(data_dir)]
-    for model in (*DEFAULT_MODELS, "blend"):
+    for model in DEFAULT_MODELS:
         command += ["--model", model]
     subprocess.run([*command, "--min-rating", str(min_rating), "--out", str(folder), "--quiet"], check=True)
     result: dict[str, Any] = json.loads((folder / "result.json").read_text())

@@ -24,7 +24,7 @@ from engram.replay_command import replay
 from engram.report_command import report
 from engram.serve_command import serve
 from engram.services import evaluate, learn
-from engram.train_log_command import train
+from engram.train_command import train
 from eventlog.errors import EngramError, SettingsError
 
 # A command with commands below it: `engram evaluate --run DIR` and `engram evaluate leave-one-out`.
@@ -71,6 +71,7 @@ app.command()(offsets)
 app.command()(report)
 app.command()(history)
 app.command()(graph)
+app.command()(train)
 app.command("recommend")(recommend_command)
 app.add_typer(data_cli.app, name="data")
 app.add_typer(kafka_cli.app, name="kafka")

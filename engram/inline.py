@@ -15,7 +15,7 @@ from engram.parts import build_learner, build_replay, create_topics, open_log, r
 from engram.retraining import Triggers
 from engram.settings import Settings
 from engram.source import find_source, open_stream
-from engram.train_log_command import build_retraining
+from engram.train_log import build_retraining
 from eventlog.topics import Topics
 from producers.replay import publish_metadata
 

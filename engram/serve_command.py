@@ -93,6 +93,8 @@ def _listen(address: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         raise SettingsError(f"port is {port} on {address}, expected a free port: {error}") from error
+    # From here on callers wait, and are not refused.
+    listening.listen(2048)
     return listening
 
 

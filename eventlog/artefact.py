@@ -127,7 +127,9 @@ def digest_of(manifest: Manifest) -> str:
 
 def encode_weights(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """Arrays as a safetensors file."""
-    return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    return bytes(
+        safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    )
 
 
 def file_of(content: bytes) -> File:

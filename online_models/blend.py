@@ -31,18 +31,19 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.blend_kernel import (
-    PARTS,
-    Rule,
-    State,
-    Trace,
-    refresh_taken,
-    score_all,
-    scratch_for,
-    test_then_learn,
-    unit_at,
+from online_models.blend_kernel import refresh_taken, score_all, test_then_learn
+from online_models.blend_potentials import (
+    KINDS,
+    NOBODY,
+    Leaks,
+    Neurons,
+    fade,
+    no_potentials,
+    rarities,
+    recall,
+    slot_of,
 )
-from online_models.blend_potentials import KINDS, NOBODY, Leaks, Neurons, fade, no_potentials, recall, slot_of
+from online_models.blend_state import PARTS, Rule, State, Trace, scratch_for, unit_at
 from online_models.blend_trends import no_trends
 from online_models.blend_weights import AGES, CONTEXTS, GAPS, Weights, age_class, gap_class
 from online_models.ids import grown
@@ -249,15 +250,16 @@ class Blend(Model):
         faded = np.ones(KINDS)
         fade(rule.leaks, gap_ms, faded)
         value = scratch.value
+        unit = float(unit_at(state.neurons, moment.now, rule))
+        rarities(state.neurons, unit, known, scratch.rarity)
         if seen:
             slot = slot_of(state.potentials, user)
             if slot != NOBODY:
                 value = state.potentials.value[slot]
             else:
-                unit = float(unit_at(state.neurons, moment.now, rule))
-                recall(value, histories, end, seen, known, state.neurons, rule.leaks, unit, scratch.rows)
+                recall(value, histories, end, seen, known, state.neurons, rule.leaks, unit, scratch.rarity)
         contexts = (age_class(seen), gap_class(seen, gap_ms))
-        score_all(value, faded, contexts, known, moment.now, state, rule, scratch)
+        score_all(value, faded, contexts, known, unit, state, rule, scratch)
         return scratch.scores[:known].astype(np.float64)
 
     def keep(self, users: NDArray[np.int32], items: NDArray[np.int32], histories: Histories) -> None:
@@ -359,6 +361,8 @@ def _widened(array: NDArray[Any], items: int) -> NDArray[Any]:
     have = array.shape[-1]
     if items <= have:
         return array
-    wider = np.zeros((*array.shape[:-1], max(items, 2 * have)), array.dtype)
+    # Not a power of 2: the same column of all rows would share few places of a cache.
+    wide = max(items, 2 * have) // 64 * 64 + 80
+    wider = np.zeros((*array.shape[:-1], wide), array.dtype)
     wider[..., :have] = array
     return wider

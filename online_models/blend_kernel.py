@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numba
 import numpy as np
 from numpy.typing import NDArray
@@ -16,101 +14,35 @@ from online_models.blend_potentials import (
     NOBODY,
     PRIOR_COUNT,
     SHORT,
-    Leaks,
-    Neurons,
-    Potentials,
     charge,
     claim,
     fade,
+    rarities,
     recall,
     slot_of,
 )
-from online_models.blend_trends import Trends, adapt_shares, add_to_trends, trend
+from online_models.blend_state import PARTS, Rule, Scratch, State, Trace, unit_at
+from online_models.blend_trends import adapt_shares, add_to_trends, log_trend
 from online_models.blend_weights import (
     AGES,
     TAKEN,
-    Weights,
+    Features,
     age_class,
-    correct,
+    depress,
+    expectations,
     gap_class,
+    odds_in_place,
     rivals_of,
-    softmax,
     step_weights,
 )
 from online_models.interactions import MISS, NEW_ITEM, NOT_RANKED, REPEAT, Histories, Interactions
-from online_models.polynomials import log_in_place, rough_log2_in_place
+from online_models.polynomials import FUSED, exponential, natural_log, rough_log2
 from online_models.ranking import rank_among
-from online_models.synapses import Synapses, potentiate, rescale
+from online_models.synapses import Synapses, potentiate_from, potentiate_to, rescale
 
-PARTS = ("short", "long", "lift", "trend", "recency", "age")
-_F_SHORT, _F_LONG, _F_LIFT, _F_TREND, _F_RECENCY, _F_AGE = range(len(PARTS))
+_F_LIFT = 2
 _REBASE_AFTER = 48.0  # half-lives; float32 overflows at 128
 _NOTHING = 1e-30
-
-
-class Trace(NamedTuple):
-    """How synapses of one kind learn along the user's last items; see the module."""
-
-    length: int
-    step_decay: float
-    gap_exponent: float
-    reverse: float
-
-
-class Rule(NamedTuple):
-    """`BlendConfig` for the kernels; half_life, trend_half_lives (float64[H]) in ticks."""
-
-    half_life: float
-    trend_half_lives: NDArray[np.float64]
-    leaks: Leaks
-    short: Trace
-    long: Trace
-    short_prior: float
-    long_prior: float
-    weight_rate: float
-    share_rate: float
-    correction_rate: float
-    correction_length: int
-    correction_least: float
-    bias_share: float
-
-
-class State(NamedTuple):
-    """What is learned, but for the synapses' layout.
-
-    bias: float32[AGES + GAPS, items]. taken: float32[AGES, items], how often by users of that age; taken_log: its
-    read-side cache ln(1 + taken). last: float64[items], number of the event that took it; learned: int64[1], events.
-    """
-
-    neurons: Neurons
-    potentials: Potentials
-    trends: Trends
-    weights: Weights
-    bias: NDArray[np.float32]
-    taken: NDArray[np.float32]
-    taken_log: NDArray[np.float32]
-    last: NDArray[np.float64]
-    learned: NDArray[np.int64]
-
-
-class Scratch(NamedTuple):
-    """features: float32[parts, items]; scores, ones, own: float32[items]; rows: float32[2, items].
-
-    value: float32[KINDS, items], potentials of who has no slot. rivals: int32[items + 1].
-    """
-
-    features: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    ones: NDArray[np.float32]
-    rows: NDArray[np.float32]
-    value: NDArray[np.float32]
-    rivals: NDArray[np.int32]
-
-
-@numba.njit(cache=True)
-def unit_at(neurons: Neurons, tick: int, rule: Rule) -> float:
-    """What an event at `tick` weighs on the forward scale."""
-    return float(np.exp2((tick - neurons.base[0]) / rule.half_life))
 
 
 @numba.njit(cache=True)
@@ -140,137 +72,175 @@ def _rebase(state: State, known: int, now: int, rule: Rule) -> None:
     neurons.base[0] = now
 
 
-@numba.njit(
-    cache=True, error_model="numpy"
-)  # a check for division by zero would keep loops from being vectorised
+@numba.njit(cache=True, fastmath=FUSED)
+def _log_ratio(
+    potential: NDArray[np.float32],
+    scale: float,
+    rarity: NDArray[np.float32],
+    known: int,
+    out: NDArray[np.float32],
+) -> None:
+    """out[:known] = ln(1 + potential * scale * rarity)."""
+    small, one = np.float32(scale), np.float32(1.0)
+    for item in range(known):
+        out[item] = natural_log(one + potential[item] * small * rarity[item])
+
+
+@numba.njit(cache=True, fastmath=FUSED)
+def _recency(last: NDArray[np.float64], learned: int, known: int, out: NDArray[np.float32]) -> None:
+    now = np.float64(learned)
+    for item in range(known):
+        out[item] = rough_log2(np.float32(now - last[item]))
+
+
+@numba.njit(cache=True, fastmath=FUSED)
+def _weigh(
+    features: Features,
+    weight: NDArray[np.float32],
+    own: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
+    left: float,
+    known: int,
+    out: NDArray[np.float32],
+) -> None:
+    """out[:known] = sum of weight[j] * features[j], and own: corrections, of which `left` is left, and two biases."""
+    short, long, lift, trend, recency, age = features
+    a, b, c, d, e, f = weight
+    correction, by_age, by_gap = own
+    kept = np.float32(left)
+    for item in range(known):
+        score = correction[item] * kept + by_age[item] + by_gap[item]
+        score = score + a * short[item] + b * long[item] + c * lift[item]
+        out[item] = score + d * trend[item] + e * recency[item] + f * age[item]
+
+
+@numba.njit(cache=True)
 def score_all(
     value: NDArray[np.float32],
     faded: NDArray[np.float64],
     contexts: tuple[int, int],
     known: int,
-    now: int,
+    unit: float,
     state: State,
     rule: Rule,
     scratch: Scratch,
-) -> None:
-    """Score every known item into scratch.scores, by the parts in scratch.features.
+) -> Features:
+    """Score every known item into scratch.scores; returns the parts, of which lift has still to fade.
 
-    value: potentials, float32[KINDS, items]; faded: see `fade`; contexts: classes of age and gap.
+    value: potentials, float32[KINDS, items]; faded: see `fade`; contexts: classes of age and gap; unit: what an event
+    weighs now on the forward scale. scratch.rarity is filled.
     """
-    neurons, features, scores = state.neurons, scratch.features, scratch.scores
-    unit = unit_at(neurons, now, rule)
-    total, activity = neurons.total[0], neurons.activity
-    prior = np.float32(PRIOR_COUNT * unit)
-    one = np.float32(1.0)
-    rarity = scratch.rows[1]
-    for item in range(known):
-        rarity[item] = one / (activity[item] + prior)
-    for part, kind, expected in ((_F_SHORT, SHORT, rule.short_prior), (_F_LONG, LONG, rule.long_prior)):
-        feature, potential = features[part], value[kind]
-        scale = np.float32(faded[kind] * total / (expected * np.sqrt(unit)))
-        for item in range(known):
-            feature[item] = one + potential[item] * scale * rarity[item]
-        log_in_place(feature, known, scratch.rows[0])
-    feature, potential, left = features[_F_LIFT], value[LIFT], np.float32(faded[LIFT])
-    for item in range(known):
-        feature[item] = potential[item] * left
-    trend(state.trends, activity, total, known, features[_F_TREND])
-    log_in_place(features[_F_TREND], known, scratch.rows[0])
-    feature, learned = features[_F_RECENCY], np.float64(state.learned[0])
-    for item in range(known):
-        feature[item] = np.float32(learned - state.last[item])
-    rough_log2_in_place(feature, known)
-    feature, taken = features[_F_AGE], state.taken_log[contexts[0]]
-    for item in range(known):
-        feature[item] = taken[item]
-    potential, left = value[CORRECTION], np.float32(faded[CORRECTION])
-    by_age, by_gap = state.bias[contexts[0]], state.bias[AGES + contexts[1]]
-    weights = state.weights.value
-    w = weights[0] + weights[1 + contexts[0]] + weights[1 + AGES + contexts[1]]
-    w0, w1, w2 = np.float32(w[0]), np.float32(w[1]), np.float32(w[2])
-    w3, w4, w5 = np.float32(w[3]), np.float32(w[4]), np.float32(w[5])
-    f0, f1, f2, f3, f4, f5 = features[0], features[1], features[2], features[3], features[4], features[5]
-    for item in range(known):
-        scores[item] = potential[item] * left + by_age[item] + by_gap[item]
-    for item in range(known):
-        scores[item] += w0 * f0[item] + w1 * f1[item] + w2 * f2[item]
-    for item in range(known):
-        scores[item] += w3 * f3[item] + w4 * f4[item] + w5 * f5[item]
+    neurons, weights = state.neurons, state.weights.value
+    ratio = neurons.total[0] / np.sqrt(unit)
+    _log_ratio(value[SHORT], faded[SHORT] * ratio / rule.short_prior, scratch.rarity, known, scratch.short)
+    _log_ratio(value[LONG], faded[LONG] * ratio / rule.long_prior, scratch.rarity, known, scratch.long)
+    log_trend(state.trends, neurons.activity, neurons.total[0], known, scratch.trend)
+    _recency(state.last, state.learned[0], known, scratch.recency)
+    features = (
+        scratch.short,
+        scratch.long,
+        value[LIFT],
+        scratch.trend,
+        scratch.recency,
+        state.taken_log[contexts[0]],
+    )
+    weight = (weights[0] + weights[1 + contexts[0]] + weights[1 + AGES + contexts[1]]).astype(np.float32)
+    weight[_F_LIFT] *= np.float32(faded[LIFT])
+    own = (value[CORRECTION], state.bias[contexts[0]], state.bias[AGES + contexts[1]])
+    _weigh(features, weight, own, faded[CORRECTION], known, scratch.scores)
+    return features
+
+
+@numba.njit(cache=True)
+def _gains(
+    times_ms: NDArray[np.int64], time_ms: int, unit: float, rule: Trace, gap_scale_ms: float
+) -> NDArray[np.float32]:
+    """How much an event at `time_ms` potentiates synapses with the last items of a trace, newest first.
+
+    times_ms: int64[trace], of the trace, oldest first. unit: what an event weighs on the forward scale.
+    """
+    out = np.empty(min(len(times_ms), rule.length), np.float32)
+    step = np.log(rule.step_decay)
+    for k in range(len(out)):
+        gap_ms = max(time_ms - times_ms[len(times_ms) - 1 - k], 0)
+        longer = natural_log(np.float32(1.0 + gap_ms / gap_scale_ms))
+        out[k] = np.float32(unit) * exponential(np.float32(k * step - rule.gap_exponent * longer))
+    return out
 
 
 @numba.njit(cache=True)
 def _wire(
     synapses: Synapses,
     sums: NDArray[np.float32],
-    trace: NDArray[np.int32],
-    gaps: NDArray[np.float64],
+    newest: NDArray[np.int32],
+    gains: NDArray[np.float32],
     target: int,
-    unit: float,
-    rule: Trace,
+    reverse: float,
 ) -> None:
-    """Potentiate both ways along the trace, oldest first; gaps: ln(1 + gap_k / gap_scale), newest first."""
-    recency = unit
-    for k in range(min(len(trace), rule.length)):
-        before = trace[len(trace) - 1 - k]
-        amount = recency
-        if rule.gap_exponent != 0.0:
-            amount *= np.exp(-rule.gap_exponent * gaps[k])
-        potentiate(synapses, before, target, np.float32(amount))
-        sums[before] += np.float32(amount)
-        potentiate(synapses, target, before, np.float32(amount * rule.reverse))
-        sums[target] += np.float32(amount * rule.reverse)
-        recency *= rule.step_decay
+    """Potentiate both ways along the trace; newest: int32[gains], its last items, newest first."""
+    back = np.float32(reverse)
+    potentiate_to(synapses, newest, target, gains)
+    potentiate_from(synapses, target, newest, back * gains)
+    for k in range(len(newest)):
+        sums[newest[k]] += gains[k]
+        sums[target] += back * gains[k]
 
 
 @numba.njit(cache=True)
 def _learn_errors(
     state: State,
-    value: NDArray[np.float32],
-    faded: NDArray[np.float64],
+    correction: NDArray[np.float32],
+    faded: float,
     contexts: tuple[int, int],
-    trace: NDArray[np.int32],
+    newest: NDArray[np.int32],
     times_ms: NDArray[np.int64],
     target: int,
     known: int,
-    left: float,
+    scale: float,
+    rate: float,
     rule: Rule,
     scratch: Scratch,
 ) -> None:
-    """Corrective synapses of the trace, and biases; scratch.scores holds probabilities. left: a late event's weight.
+    """Corrective synapses of the trace, and biases. scratch.scores holds odds, which `scale` makes probabilities.
 
+    correction: the user's own potential, float32[items], of which `faded` is left. newest: the trace, newest first;
+    times_ms: of the trace, oldest first. rate: the rule's, less for a late event.
     A synapse learns in proportion to how much it has to do with the score: as much as its row has faded since.
     """
-    chances = scratch.scores
-    count = rivals_of(chances, target, known, rule.correction_least, scratch.rivals)
-    rivals = scratch.rivals[:count]
-    rate = rule.correction_rate * left
-    gain, energy = faded[CORRECTION], 0.0
+    count = rivals_of(
+        scratch.scores, target, known, rule.correction_least / scale, scratch.above, scratch.rivals
+    )
+    rivals, chances = scratch.rivals[:count], scratch.chances[:count]
+    for place in range(count):
+        chances[place] = scratch.scores[rivals[place]] * np.float32(scale)
+        scratch.everyone[rivals[place]] = chances[place]
+    surprise = 1.0 - scale * scratch.scores[target]
+    gain, energy = faded, 0.0
     exponent, leak = rule.leaks.gap_exponent[CORRECTION], rule.leaks.leak[CORRECTION]
-    for k in range(min(len(trace), rule.correction_length)):
-        at = len(trace) - 1 - k
-        correct(
-            state.neurons.correction,
-            trace[at],
-            target,
-            rate * gain,
-            chances,
-            rivals,
-            rule.correction_least,
-        )
+    amounts = np.empty(min(len(newest), rule.correction_length), np.float32)
+    for k in range(len(amounts)):
+        amounts[k] = rate * gain
         energy += gain * gain
+        at = len(times_ms) - 1 - k
         if at > 0:
-            gap_ms = max(times_ms[at] - times_ms[at - 1], 0)
-            gain *= leak * (1.0 + gap_ms / rule.leaks.gap_scale_ms) ** -exponent
-    surprise = 1.0 - chances[target]
-    own, amount = value[CORRECTION], rate * energy / faded[CORRECTION]  # what it changed of the own potential
-    for item in rivals:
-        own[item] -= np.float32(amount) * chances[item]
-    own[target] += np.float32(amount * surprise)
-    for context in (contexts[0], AGES + contexts[1]):
-        row, amount = state.bias[context], rate * rule.bias_share
-        for item in rivals:
-            row[item] -= np.float32(amount) * chances[item]
-        row[target] += np.float32(amount * surprise)
+            longer = natural_log(
+                np.float32(1.0 + max(times_ms[at] - times_ms[at - 1], 0) / rule.leaks.gap_scale_ms)
+            )
+            gain *= leak * exponential(np.float32(-exponent * longer))
+    pres = newest[: len(amounts)]
+    depress(state.neurons.correction, pres, amounts, rivals, chances, scratch.everyone)
+    potentiate_to(state.neurons.correction, pres, target, amounts * np.float32(surprise))
+    own = np.float32(rate * energy / faded)  # what it changed of the own potential
+    bias = np.float32(rate * rule.bias_share)
+    by_age, by_gap = state.bias[contexts[0]], state.bias[AGES + contexts[1]]
+    for place in range(count):
+        item, chance = rivals[place], chances[place]
+        correction[item] -= own * chance
+        by_age[item] -= bias * chance
+        by_gap[item] -= bias * chance
+        scratch.everyone[item] = 0.0
+    correction[target] += own * np.float32(surprise)
+    by_age[target] += bias * np.float32(surprise)
+    by_gap[target] += bias * np.float32(surprise)
 
 
 @numba.njit(cache=True)
@@ -284,9 +254,9 @@ def test_then_learn(
     ranks: NDArray[np.int32],
 ) -> None:
     """See `Model.test_then_learn`."""
-    neurons, potentials = state.neurons, state.potentials
+    neurons, potentials, scores, leaks = state.neurons, state.potentials, scratch.scores, rule.leaks
     longest = max(rule.short.length, rule.long.length, rule.correction_length)
-    gaps, faded = np.zeros(longest), np.ones(KINDS)
+    faded, gradient = np.ones(KINDS), np.zeros(len(PARTS))
     for i in range(len(events.user)):
         if events.flags[i] & REPEAT:
             ranks[i] = NOT_RANKED
@@ -297,93 +267,69 @@ def test_then_learn(
         end = start + seen
         gap_ms = max(time_ms - histories.times_ms[end - 1], 0) if seen > 0 else 0
         contexts = (age_class(seen), gap_class(seen, gap_ms))
-        fade(rule.leaks, gap_ms, faded)
-        slot = NOBODY
+        fade(leaks, gap_ms, faded)
+        unit = unit_at(neurons, now, rule)
+        rarities(neurons, unit, known, scratch.rarity)
+        slot, value = NOBODY, scratch.value
         if seen > 0:
             slot = slot_of(potentials, user)
             if slot == NOBODY:
                 slot = claim(potentials, user)
-                unit = unit_at(neurons, now, rule)
-                recall(
-                    potentials.value[slot],
-                    histories,
-                    end,
-                    seen,
-                    known,
-                    neurons,
-                    rule.leaks,
-                    unit,
-                    scratch.rows,
-                )
+                value = potentials.value[slot]
+                recall(value, histories, end, seen, known, neurons, leaks, unit, scratch.rarity)
             value = potentials.value[slot]
         else:
-            value = scratch.value
             value[:, :known] = 0.0
         first = end - min(seen, longest)
-        trace, times_ms = histories.items[first:end], histories.times_ms[first:end]
-        left = np.exp2(-((now - tick) / rule.half_life))
+        newest, times_ms = histories.items[first:end][::-1].copy(), histories.times_ms[first:end]
         if events.flags[i] & NEW_ITEM:
             ranks[i] = MISS
         else:
-            score_all(value, faded, contexts, known, now, state, rule, scratch)
+            features = score_all(value, faded, contexts, known, unit, state, rule, scratch)
             had = histories.items[start:end]
-            ranks[i] = rank_among(scratch.scores, known, target, had, ties_against)
+            ranks[i] = rank_among(scores, known, target, had, ties_against)
             for item in had:
-                scratch.scores[item] = TAKEN
-            softmax(scratch.scores, target, known, scratch.ones, scratch.rows[0])
-            step_weights(
-                state.weights,
-                contexts,
-                scratch.features,
-                scratch.scores,
-                target,
-                known,
-                rule.weight_rate,
-                scratch.rows[0],
-            )
+                scores[item] = TAKEN
+            odds_in_place(scores, target, known)
+            scale = expectations(scores, features, known, gradient)
+            for part in range(len(PARTS)):
+                gradient[part] = features[part][target] - gradient[part]
+            gradient[_F_LIFT] *= faded[LIFT]
+            step_weights(state.weights, contexts, gradient, rule.weight_rate)
             active = neurons.activity[target] / neurons.total[0] if neurons.total[0] > _NOTHING else 0.0
             adapt_shares(state.trends, target, active, known, rule.share_rate, state.learned[0])
+            rate = rule.correction_rate * np.exp2(-((now - tick) / rule.half_life))
             _learn_errors(
                 state,
-                value,
-                faded,
+                value[CORRECTION],
+                faded[CORRECTION],
                 contexts,
-                trace,
+                newest,
                 times_ms,
                 target,
                 known,
-                left,
+                scale,
+                rate,
                 rule,
                 scratch,
             )
         if (now - neurons.base[0]) / rule.half_life > _REBASE_AFTER:
             _rebase(state, known, now, rule)
-        unit = unit_at(neurons, tick, rule)
-        for k in range(len(trace)):
-            gap_ms = max(time_ms - times_ms[len(trace) - 1 - k], 0)
-            gaps[k] = np.log1p(gap_ms / rule.leaks.gap_scale_ms)
-        _wire(neurons.short, neurons.short_sum, trace, gaps, target, unit, rule.short)
-        _wire(neurons.long, neurons.long_sum, trace, gaps, target, unit, rule.long)
-        neurons.activity[target] += np.float32(unit)
-        neurons.total[0] += unit
+            unit = unit_at(neurons, now, rule)
+            rarities(neurons, unit, known, scratch.rarity)
+        weight = unit_at(neurons, tick, rule)
+        gains = _gains(times_ms, time_ms, weight, rule.short, leaks.gap_scale_ms)
+        _wire(neurons.short, neurons.short_sum, newest[: len(gains)], gains, target, rule.short.reverse)
+        gains = _gains(times_ms, time_ms, weight, rule.long, leaks.gap_scale_ms)
+        _wire(neurons.long, neurons.long_sum, newest[: len(gains)], gains, target, rule.long.reverse)
+        neurons.activity[target] += np.float32(weight)
+        neurons.total[0] += weight
         add_to_trends(state.trends, target, tick, now, known, rule.trend_half_lives)
         state.last[target] = state.learned[0]
         state.learned[0] += 1
         state.taken[contexts[0], target] += np.float32(1.0)
         refresh_taken(state, contexts[0], target)
         if slot != NOBODY:
-            unit = unit_at(neurons, now, rule)
-            charge(value, target, faded, max(known, target + 1), neurons, rule.leaks, unit, scratch.rows)
+            scratch.rarity[target] = 1.0 / (neurons.activity[target] + PRIOR_COUNT * unit)
+            charge(value, target, faded, max(known, target + 1), neurons, leaks, unit, scratch.rarity)
             potentials.used[slot] = state.learned[0]
-
-
-def scratch_for(items: int) -> Scratch:
-    """Room for `items` items."""
-    return Scratch(
-        features=np.zeros((len(PARTS), items), np.float32),
-        scores=np.zeros(items, np.float32),
-        ones=np.ones(items, np.float32),
-        rows=np.zeros((2, items), np.float32),
-        value=np.zeros((KINDS, items), np.float32),
-        rivals=np.zeros(items + 1, np.int32),
-    )

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.interactions import Histories
-from online_models.polynomials import log_in_place
+from online_models.polynomials import FUSED, natural_log
 from online_models.synapses import Synapses
 
 SHORT, LONG, LIFT, CORRECTION = range(4)
@@ -92,11 +92,12 @@ def slot_of(potentials: Potentials, user: int) -> int:
     return found
 
 
-@numba.njit(cache=True)
-def lift_scales(neurons: Neurons, unit: float, leaks: Leaks) -> tuple[np.float32, np.float32]:
-    """(scale, prior): the lift of w is ln(1 + w * scale / (a + prior)), w and a on the forward scale of `unit`."""
-    total = neurons.total[0] / unit
-    return np.float32(total / leaks.lift_prior), np.float32(PRIOR_COUNT * unit)
+@numba.njit(cache=True, error_model="numpy")  # a check for division by zero would keep loops from vectors
+def rarities(neurons: Neurons, unit: float, known: int, out: NDArray[np.float32]) -> None:
+    """out[:known] = 1 / (a(c) + PRIOR_COUNT), a on the forward scale of which `unit` is one event."""
+    activity, prior, one = neurons.activity, np.float32(PRIOR_COUNT * unit), np.float32(1.0)
+    for item in range(known):
+        out[item] = one / (activity[item] + prior)
 
 
 @numba.njit(cache=True)
@@ -107,7 +108,7 @@ def fade(leaks: Leaks, gap_ms: int, out: NDArray[np.float64]) -> None:
         out[kind] = np.exp(-leaks.gap_exponent[kind] * gap)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, fastmath=FUSED)
 def _leak_and_add(
     synapses: Synapses, pre: int, gain: float, left: float, known: int, row: NDArray[np.float32]
 ) -> None:
@@ -125,9 +126,31 @@ def _leak_and_add(
             row[posts[place]] += weight[place] * scale
 
 
-@numba.njit(
-    cache=True, error_model="numpy"
-)  # a check for division by zero would keep loops from being vectorised
+@numba.njit(cache=True, fastmath=FUSED)
+def _leak_and_lift(
+    synapses: Synapses,
+    pre: int,
+    scale: np.float32,
+    left: float,
+    known: int,
+    rarity: NDArray[np.float32],
+    row: NDArray[np.float32],
+) -> None:
+    """Let `row` be left * row + ln(1 + scale * w(pre, .) * rarity) over [:known]."""
+    kept, one = np.float32(left), np.float32(1.0)
+    weight = synapses.weight[pre]
+    if len(synapses.post) == 0:
+        for post in range(known):
+            row[post] = row[post] * kept + natural_log(one + weight[post] * scale * rarity[post])
+    else:
+        for post in range(known):
+            row[post] *= kept
+        posts = synapses.post[pre]
+        for place in range(synapses.used[pre]):
+            row[posts[place]] += natural_log(one + weight[place] * scale * rarity[posts[place]])
+
+
+@numba.njit(cache=True)
 def charge(
     value: NDArray[np.float32],
     item: int,
@@ -136,37 +159,20 @@ def charge(
     neurons: Neurons,
     leaks: Leaks,
     unit: float,
-    scratch: NDArray[np.float32],
+    rarity: NDArray[np.float32],
 ) -> None:
     """Let the potentials `value`, float32[KINDS, items], leak, and charge them with the rows of `item`.
 
-    faded: see `fade`. unit: of the forward scale, now. scratch: float32[2, items].
+    faded: see `fade`; unit, rarity: see `rarities`.
     """
-    norm = np.ones(KINDS)
-    norm[SHORT] = neurons.short_sum[item] ** -0.5 if neurons.short_sum[item] > _NOTHING else 0.0
-    norm[LONG] = neurons.long_sum[item] ** -0.5 if neurons.long_sum[item] > _NOTHING else 0.0
-    _leak_and_add(neurons.short, item, norm[SHORT], leaks.leak[SHORT] * faded[SHORT], known, value[SHORT])
-    _leak_and_add(neurons.long, item, norm[LONG], leaks.leak[LONG] * faded[LONG], known, value[LONG])
-    left = leaks.leak[CORRECTION] * faded[CORRECTION]
-    _leak_and_add(neurons.correction, item, 1.0, left, known, value[CORRECTION])
-    scale, prior = lift_scales(neurons, unit, leaks)
-    activity, lift = neurons.activity, value[LIFT]
-    weight = neurons.short.weight[item]
-    one, kept = np.float32(1.0), np.float32(leaks.leak[LIFT] * faded[LIFT])
-    if len(neurons.short.post) == 0:
-        lifted = scratch[0]
-        for post in range(known):
-            lifted[post] = one + weight[post] * scale / (activity[post] + prior)
-        log_in_place(lifted, known, scratch[1])
-        for post in range(known):
-            lift[post] = lift[post] * kept + lifted[post]
-    else:
-        posts = neurons.short.post[item]
-        for post in range(known):
-            lift[post] *= kept
-        for place in range(neurons.short.used[item]):
-            post = posts[place]
-            lift[post] += np.float32(np.log(one + weight[place] * scale / (activity[post] + prior)))
+    short_norm = neurons.short_sum[item] ** -0.5 if neurons.short_sum[item] > _NOTHING else 0.0
+    long_norm = neurons.long_sum[item] ** -0.5 if neurons.long_sum[item] > _NOTHING else 0.0
+    left = leaks.leak * faded
+    _leak_and_add(neurons.short, item, short_norm, left[SHORT], known, value[SHORT])
+    _leak_and_add(neurons.long, item, long_norm, left[LONG], known, value[LONG])
+    scale = np.float32(neurons.total[0] / (unit * leaks.lift_prior))
+    _leak_and_lift(neurons.short, item, scale, left[LIFT], known, rarity, value[LIFT])
+    _leak_and_add(neurons.correction, item, 1.0, left[CORRECTION], known, value[CORRECTION])
 
 
 @numba.njit(cache=True)
@@ -179,7 +185,7 @@ def recall(
     neurons: Neurons,
     leaks: Leaks,
     unit: float,
-    scratch: NDArray[np.float32],
+    rarity: NDArray[np.float32],
 ) -> None:
     """Integrate anew the user whose history ends before place `end` and has `seen` items; see `charge`."""
     value[:, :known] = 0.0
@@ -188,7 +194,7 @@ def recall(
     for place in range(first, end):
         if place > first:
             fade(leaks, histories.times_ms[place] - histories.times_ms[place - 1], faded)
-        charge(value, histories.items[place], faded, known, neurons, leaks, unit, scratch)
+        charge(value, histories.items[place], faded, known, neurons, leaks, unit, rarity)
 
 
 @numba.njit(cache=True)

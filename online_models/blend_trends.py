@@ -16,6 +16,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.polynomials import FUSED, natural_log
+
 _REBASE_AFTER = 40.0  # half-lives; float32 overflows at 128
 _NOTHING = 1e-30
 _FIRST_EVENTS = 20.0  # how many events the shares at the start are worth
@@ -44,23 +46,56 @@ def no_trends(half_lives: int) -> Trends:
     )
 
 
-@numba.njit(cache=True)
-def trend(
+Rows = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+
+
+@numba.njit(cache=True, fastmath=FUSED)
+def _add(rows: Rows, scales: NDArray[np.float32], known: int, out: NDArray[np.float32]) -> None:
+    """out[:known] += the sum of scales[j] * rows[j]."""
+    one, two, three, four = rows
+    a, b, c, d = scales
+    for item in range(known):
+        out[item] += a * one[item] + b * two[item] + c * three[item] + d * four[item]
+
+
+@numba.njit(cache=True, fastmath=FUSED)
+def _add_and_log(rows: Rows, scales: NDArray[np.float32], known: int, out: NDArray[np.float32]) -> None:
+    """out[:known] = ln(out + the sum of scales[j] * rows[j])."""
+    one, two, three, four = rows
+    a, b, c, d = scales
+    for item in range(known):
+        out[item] = natural_log(out[item] + a * one[item] + b * two[item] + c * three[item] + d * four[item])
+
+
+@numba.njit(cache=True, fastmath=FUSED)
+def log_trend(
     trends: Trends, activity: NDArray[np.float32], total: float, known: int, out: NDArray[np.float32]
 ) -> None:
-    """out[:known] = P(c), positive; activity: float32[items] on any scale, total: its sum."""
+    """out[:known] = ln P(c); activity: float32[items] on any scale, total: its sum."""
     parts = len(trends.total)
-    out[:known] = trends.share[parts + 1] / known
-    for part in range(parts):
-        if trends.total[part] > _NOTHING:
-            scale = np.float32(trends.share[part] / trends.total[part])
-            level = trends.level[part]
-            for item in range(known):
-                out[item] += scale * level[item]
-    if total > _NOTHING:
-        scale = np.float32(trends.share[parts] / total)
+    uniform = np.float32(trends.share[parts + 1] / known)
+    active = np.float32(trends.share[parts] / total if total > _NOTHING else 0.0)
+    for item in range(known):
+        out[item] = uniform + active * activity[item]
+    # Four half-lives a pass; rows that are not there count nothing.
+    for first in range(0, parts, 4):
+        scales, most = np.zeros(4, np.float32), parts - 1
+        for part in range(first, min(first + 4, parts)):
+            if trends.total[part] > _NOTHING:
+                scales[part - first] = trends.share[part] / trends.total[part]
+        rows = (
+            trends.level[first],
+            trends.level[min(first + 1, most)],
+            trends.level[min(first + 2, most)],
+            trends.level[min(first + 3, most)],
+        )
+        if first + 4 < parts:
+            _add(rows, scales, known, out)
+        else:
+            _add_and_log(rows, scales, known, out)
+    if parts == 0:
         for item in range(known):
-            out[item] += scale * activity[item]
+            out[item] = natural_log(out[item])
 
 
 @numba.njit(cache=True)

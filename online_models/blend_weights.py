@@ -15,13 +15,16 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.polynomials import dot, exp_in_place
-from online_models.synapses import Synapses, potentiate
+from online_models.polynomials import FUSED, SUMMED, exponential
+from online_models.synapses import Synapses
 
 AGES = 9  # of a user: 0, 1, 2 to 3, 4 to 7, ... 128 and more items
 GAPS = 8  # see `gap_class`
 CONTEXTS = 1 + AGES + GAPS
 TAKEN = np.float32(-1e30)  # score of what the user has had
+
+Row = NDArray[np.float32]
+Features = tuple[Row, Row, Row, Row, Row, Row]  # float32[items] each, in the order of `blend_kernel.PARTS`
 
 
 class Weights(NamedTuple):
@@ -52,83 +55,100 @@ def gap_class(seen: int, gap_ms: int) -> int:
     return found
 
 
-@numba.njit(cache=True)
-def softmax(
-    scores: NDArray[np.float32],
-    target: int,
-    known: int,
-    ones: NDArray[np.float32],
-    scratch: NDArray[np.float32],
-) -> None:
-    """scores[:known] become probabilities; ones: float32[items] of 1.
-
-    Odds are taken against the target, so no maximum is looked for; they are cut at e^87 to either side.
-    """
+@numba.njit(cache=True, fastmath=FUSED)
+def odds_in_place(scores: NDArray[np.float32], target: int, known: int) -> None:
+    """scores[:known] become odds against the target, exp(score - its score), so no maximum is looked for."""
     own = scores[target]
     for item in range(known):
-        scores[item] -= own
-    exp_in_place(scores, known, scratch)
-    scale = np.float32(1.0 / dot(scores, ones, known, scratch))
+        scores[item] = exponential(scores[item] - own)
+
+
+@numba.njit(cache=True, fastmath=SUMMED)
+def expectations(
+    odds: NDArray[np.float32], features: Features, known: int, out: NDArray[np.float64]
+) -> float:
+    """out[parts] = sum of P(c) f_j(c); returns what odds are to be multiplied by to become P."""
+    short, long, lift, trend, recency, age = features
+    zero = np.float32(0.0)
+    a, b, c, d, e, f, total = zero, zero, zero, zero, zero, zero, zero
     for item in range(known):
-        scores[item] *= scale
+        odd = odds[item]
+        total += odd
+        a += odd * short[item]
+        b += odd * long[item]
+        c += odd * lift[item]
+        d += odd * trend[item]
+        e += odd * recency[item]
+        f += odd * age[item]
+    scale = 1.0 / np.float64(total)
+    for part, summed in enumerate((a, b, c, d, e, f)):
+        out[part] = summed * scale
+    return scale
 
 
 @numba.njit(cache=True)
 def step_weights(
-    weights: Weights,
-    contexts: tuple[int, int],
-    features: NDArray[np.float32],
-    chances: NDArray[np.float32],
-    target: int,
-    known: int,
-    rate: float,
-    scratch: NDArray[np.float32],
+    weights: Weights, contexts: tuple[int, int], gradient: NDArray[np.float64], rate: float
 ) -> None:
-    """One step towards what makes `target` likelier; features: float32[parts, items]; chances: P, float32[items]."""
-    for part in range(len(features)):
-        gradient = features[part, target] - dot(chances, features[part], known, scratch)
-        for context in (0, 1 + contexts[0], 1 + AGES + contexts[1]):
-            weights.squares[context, part] += gradient * gradient
-            step = rate * gradient / (np.sqrt(weights.squares[context, part]) + 1.0)
+    """One step along `gradient`, float64[parts], of ln P(target)."""
+    for context in (0, 1 + contexts[0], 1 + AGES + contexts[1]):
+        for part in range(len(gradient)):
+            weights.squares[context, part] += gradient[part] * gradient[part]
+            step = rate * gradient[part] / (np.sqrt(weights.squares[context, part]) + 1.0)
             weights.value[context, part] += step
 
 
 @numba.njit(cache=True)
 def rivals_of(
-    chances: NDArray[np.float32], target: int, known: int, least: float, out: NDArray[np.int32]
+    odds: NDArray[np.float32],
+    target: int,
+    known: int,
+    least: float,
+    above: NDArray[np.uint8],
+    rivals: NDArray[np.int32],
 ) -> int:
-    """Put the items that were expected with more than `least`, but for `target`, into out; returns how many."""
-    count = 0
-    floor = np.float32(least)
+    """Put the items whose odds are above `least`, but for `target`, into rivals; returns how many.
+
+    above: uint8[at least items + 7], room for a flag of each item.
+    """
+    count, floor = 0, np.float32(least)
     for item in range(known):
-        out[count] = item
-        count += (chances[item] > floor) & (item != target)
+        above[item] = odds[item] > floor
+    above[target] = 0
+    words = (known + 7) // 8
+    above[known : 8 * words] = 0
+    flags = above[: 8 * words].view(np.uint64)
+    for word in range(words):
+        if flags[word]:  # few are
+            for item in range(8 * word, 8 * word + 8):
+                rivals[count] = item
+                count += int(above[item])
     return count
 
 
 @numba.njit(cache=True)
-def correct(
+def depress(
     synapses: Synapses,
-    pre: int,
-    target: int,
-    amount: float,
-    chances: NDArray[np.float32],
+    pres: NDArray[np.int32],
+    amounts: NDArray[np.float32],
     rivals: NDArray[np.int32],
-    least: float,
+    chances: NDArray[np.float32],
+    everyone: NDArray[np.float32],
 ) -> None:
-    """Delta rule on one row: +amount * (1 - P) for the target, -amount * P for its rivals.
+    """v(pres[k], c) -= amounts[k] * P(c) for the rivals c; chances: float32[rivals].
 
-    In a bounded row, only synapses that are there are depressed.
+    everyone: float32[items], P of the rivals, 0 of all others. In a bounded row, only synapses that are there are
+    depressed.
     """
-    small = np.float32(amount)
-    row = synapses.weight[pre]
     if len(synapses.post) == 0:
-        for item in rivals:
-            row[item] -= small * chances[item]
-    else:
-        posts, floor = synapses.post[pre], np.float32(least)
+        weight = synapses.weight
+        for k in range(len(pres)):
+            pre, amount = pres[k], amounts[k]
+            for place in range(len(rivals)):
+                weight[pre, rivals[place]] -= amount * chances[place]
+        return
+    for k in range(len(pres)):
+        pre, amount = pres[k], amounts[k]
+        posts, row = synapses.post[pre], synapses.weight[pre]
         for place in range(synapses.used[pre]):
-            item = posts[place]
-            if chances[item] > floor and item != target:
-                row[place] -= small * chances[item]
-    potentiate(synapses, pre, target, np.float32(amount * (1.0 - chances[target])))
+            row[place] -= amount * everyone[posts[place]]

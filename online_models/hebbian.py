@@ -72,6 +72,9 @@ class HebbianConfig(AdaptiveDecayConfig):
     slots: int = 64
     recall_length: int = 20
     recall_every: int = 64
+    # After a large fall 1/64 is left of what was, 3,000 events later: what long memory holds of a world that is gone.
+    drift_pace: int = 1_000
+    drift_half_lives: float = 6.0
     direct_neurons: int = 4_096
     row_synapses: int = 256
 

@@ -44,4 +44,5 @@ MODELS: dict[str, type[Model]] = {
 }
 
 # What a run uses when it names no model.
-DEFAULT_MODELS = ("popularity", "decayed_popularity", "hebbian")
+# The first of them that is no popularity model is the champion, with which the others are compared.
+DEFAULT_MODELS = ("popularity", "decayed_popularity", "blend", "hebbian")

@@ -23,6 +23,8 @@ from online_models.prefetch import prefetch_row
 
 _SMALLEST = 64
 _NOTHING = np.float32(1e-30)
+_SIZE = np.int32(0x7FFFFFFF)  # bits of a number but for its sign
+_PADDING = 16  # columns of a direct layout that are not used: rows a power of 2 apart would share few places of a cache
 
 
 class Synapses(NamedTuple):
@@ -132,13 +134,13 @@ def _place_of(posts: NDArray[np.int32], post: int) -> int:
 
 @numba.njit(cache=True)
 def _weakest(row: NDArray[np.float32]) -> int:
-    """Place of the smallest of row (float32, not negative), of equal ones the first."""
-    bits = row.view(np.int32)  # in the order of the numbers, and integers' least is found by vectors
-    least = bits[0]
+    """Place of what is nearest to 0 in row (float32, of either sign), of equally near ones the first."""
+    bits = row.view(np.int32)  # less the sign in the order of sizes, and integers' least is found by vectors
+    least = _SIZE
     for place in range(len(bits)):
-        least = min(least, bits[place])
+        least = min(least, np.int32(bits[place] & _SIZE))
     found = 0
-    while bits[found] != least:
+    while bits[found] & _SIZE != least:
         found += 1
     return found
 
@@ -210,6 +212,35 @@ def potentiate_trace(
                     found += 1
                 lost[pre] += weight[pre, found]
             posts[pre, found], weight[pre, found] = post, part
+
+
+@numba.njit(cache=True)
+def potentiate_to(
+    synapses: Synapses, pres: NDArray[np.int32], post: int, amounts: NDArray[np.float32]
+) -> None:
+    """w(pres[k], post) += amounts[k] (forward scale); pres are different."""
+    if len(synapses.post) == 0:
+        weight = synapses.weight
+        # Nothing but this in the loop: the reads wait for memory side by side.
+        for k in range(len(pres)):
+            weight[pres[k], post] += amounts[k]
+    else:
+        for k in range(len(pres)):
+            potentiate(synapses, pres[k], post, amounts[k])
+
+
+@numba.njit(cache=True)
+def potentiate_from(
+    synapses: Synapses, pre: int, posts: NDArray[np.int32], amounts: NDArray[np.float32]
+) -> None:
+    """w(pre, posts[k]) += amounts[k] (forward scale); posts are different."""
+    if len(synapses.post) == 0:
+        row = synapses.weight[pre]
+        for k in range(len(posts)):
+            row[posts[k]] += amounts[k]
+    else:
+        for k in range(len(posts)):
+            potentiate(synapses, pre, posts[k], amounts[k])
 
 
 @numba.njit(cache=True)
@@ -298,8 +329,8 @@ class SynapseStore:
         old = self.synapses
         if self.is_direct:
             side = min(max(neurons, 2 * have), self._direct_neurons)
-            weight = np.zeros((side, side), np.float32)
-            weight[:have, :have] = old.weight
+            weight = np.zeros((side, side + _PADDING), np.float32)
+            weight[:have, :have] = old.weight[:, :have]
             self.synapses = old._replace(
                 weight=weight, used=grown(old.used, side), lost=grown(old.lost, side)
             )
@@ -391,7 +422,7 @@ def _bounded_from_direct(old: Synapses, neurons: int, width: int) -> Synapses:
         row = old.weight[pre, :neurons]
         posts = np.flatnonzero(row)
         if len(posts) > width:
-            strongest = np.argsort(-row[posts], kind="stable")
+            strongest = np.argsort(-np.abs(row[posts]), kind="stable")
             new.lost[pre] = row[posts[strongest[width:]]].sum(dtype=np.float32)
             posts = np.sort(posts[strongest[:width]])
         new.weight[pre, : len(posts)] = row[posts]

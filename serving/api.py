@@ -289,7 +289,7 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
         own = [name for name, of in found.items() if of["ranks"] and name not in questions.FLOORS]
         ranking = [name for name, of in found.items() if of["ranks"]]
         return {
-            "default": own[-1] if own else ranking[0] if ranking else None,
+            "default": next(iter(own or ranking), None),
             "models": [{"name": name, **of} for name, of in found.items()],
         }
 

@@ -116,7 +116,7 @@ def ranking_model(lane: Lane, name: str | None) -> Model:
         own = [key for key in ranking if key not in FLOORS]
         if not ranking:
             raise UnknownError("no model that ranks is learned here")
-        return ranking[(own or list(ranking))[-1 if own else 0]]
+        return ranking[(own or list(ranking))[0]]
     if name not in ranking:
         raise UnknownError(f"model is {name!r}, expected one of {', '.join(ranking)}")
     return ranking[name]

@@ -78,7 +78,7 @@ def test_no_default_model_is_below_the_floor_it_is_compared_with(data_dir: Path,
     settings = Settings(dataset="ml-100k", data_dir=str(data_dir), min_rating=5.0)
     models = run_inline(settings, tmp_path)["models"]
     recall = {name: model["last_70"]["recall@10"] for name, model in models.items()}
-    assert recall["hebbian"] > max(recall["popularity"], recall["decayed_popularity"])
+    assert recall["blend"] > recall["hebbian"] > max(recall["popularity"], recall["decayed_popularity"])
 
 
 # takuti/stream-recommender: 40 factors, learning rate 0.002 (times 2, the derivative of the square), regularisation

@@ -282,7 +282,7 @@ def test_live_a_version_is_adopted_when_it_is_ready_and_at_the_same_event_after_
         # An announcement that stands there unread is read within 0.2 s; loading takes its time.
         while stream.hand_over.counts["adopted"] < version and not learner.done:
             learner.step(0.0)
-            time.sleep(0.002)
+            time.sleep(0.05)
     finish(learner)
     expected = one.result()
     adopted = [said for said in one.said() if isinstance(said, Adopted)]

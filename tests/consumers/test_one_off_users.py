@@ -15,11 +15,14 @@ ITEMS = 300
 # Bytes a user and an item, by hand, at the default parameters. Shared: an id of 32 or 8 bytes with 16 of its table, 24
 # and 12 of the history, its smallest segment of four places of 16 bytes, 4 of the catalogue. user_hebbian: 128 synapses
 # of 8 bytes with 8 a row, 16 of its own; an audience of 128 of 4 bytes, and 16. isgd: ten factors of 8 bytes at most.
+# blend: three rows of synapses with 8 each, three sums, four potentials of 64 users, levels of four half-lives, biases of
+# nine ages and eight gaps, counts of nine ages, and the last event.
 A_USER = {"shared": 32 + 16 + 24 + 64, "user_hebbian": 128 * 8 + 8 + 16, "isgd": 80}
 AN_ITEM = {
     "shared": 8 + 16 + 12 + 4,
     "popularity": 8,
     "decayed_popularity": 8,
+    "blend": 3 * (4 * ITEMS + 8) + 4 * (3 + 4 * 64 + 4 + 9 + 8 + 9) + 8,
     "hebbian": 4 * ITEMS + 8 + 8,
     "user_hebbian": 128 * 4 + 16,
     "isgd": 80 + 4,
@@ -27,7 +30,7 @@ AN_ITEM = {
 BESIDE = 4_096  # what does not grow at all
 MEASURES = (
     8 << 20
-)  # 2^16 open sessions of 36 bytes, 400 points of five models' curves (2 MiB), a month's panes
+)  # 2^16 open sessions of 36 bytes, 400 points of six models' curves (2 MiB), a month's panes
 
 
 def check_bounds(events: int, max_users: int, looks: int) -> None:

@@ -190,7 +190,7 @@ def test_a_replay_reports_evaluates_again_and_is_whole(tmp_path: Path) -> None:
     out = tmp_path / "run"
     result = _replay(out, "--limit", "3000", "--quiet")
     assert result["events"] == result["total_events"] == 3000
-    assert set(result["models"]) == {"popularity", "decayed_popularity", "hebbian"}
+    assert set(result["models"]) == {"popularity", "decayed_popularity", "blend", "hebbian"}
     assert result["accounting"]["accepted"] == result["accounting"]["learned"] == 3000
     assert result["seconds"] > 0
     assert "SYNTHETIC" in result["data_source"]
@@ -295,7 +295,8 @@ def _wait_for_predictions(out: Path, process: subprocess.Popen[str]) -> None:
 def test_stopped_in_the_middle_and_resumed_equals_uninterrupted(
     number: signal.Signals, tmp_path: Path
 ) -> None:
-    arguments = ("--limit", "4000", "--seed", "3", "--pack", "16")
+    models = ("--model", "popularity", "--model", "hebbian")
+    arguments = ("--limit", "4000", "--seed", "3", "--pack", "16", *models)
     whole = _replay(tmp_path / "whole", *arguments, "--quiet")
     out = tmp_path / "parts"
     # Slow enough to be in the middle when the signal comes.
@@ -323,6 +324,8 @@ def test_a_child_that_dies_fails_the_command_with_the_end_of_its_log(tmp_path: P
         "synthetic",
         "--limit",
         "2000",
+        "--model",
+        "popularity",
         "--out",
         "run",
         cwd=tmp_path,
@@ -331,5 +334,7 @@ def test_a_child_that_dies_fails_the_command_with_the_end_of_its_log(tmp_path: P
     assert run.returncode == 1
     assert "the learner was ended by SIGKILL" in run.stderr
     assert "learner.log" in run.stderr
-    resumed = _engram("replay", "synthetic", "--limit", "2000", "--out", "run", cwd=tmp_path)
+    resumed = _engram(
+        "replay", "synthetic", "--limit", "2000", "--model", "popularity", "--out", "run", cwd=tmp_path
+    )
     assert resumed.returncode == 0, resumed.stderr

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from online_models.blend import Blend, BlendConfig
-from online_models.blend_weights import age_class, gap_class
+from online_models.blend_trends import log_trend, no_trends
+from online_models.blend_weights import age_class, gap_class, rivals_of
 from online_models.model import ClockName, Situation
-from online_models.polynomials import dot, exp_in_place, log_in_place, rough_log2_in_place
+from online_models.polynomials import exponential, natural_log, rough_log2
 from online_models.registry import MODELS
 from tests.online_models.event_streams import Driver, in_rows, random_stream
 from tests.oracles.blend_oracle import BlendOracle
@@ -118,26 +119,36 @@ def test_the_classes_of_age_and_gap() -> None:
 
 def test_polynomials_are_close_to_the_functions() -> None:
     rng = np.random.default_rng(5)
-    x = np.exp(rng.uniform(-80, 80, 1_001)).astype(np.float32)
-    y, scratch = x.copy(), np.zeros(1_001, np.float32)
-    log_in_place(y, 1_000, scratch)
-    assert y[:1_000] == pytest.approx(np.log(x[:1_000].astype(np.float64)), rel=1e-6, abs=1e-6)
-    assert y[1_000] == x[1_000]
-    x = rng.uniform(-80, 80, 1_000).astype(np.float32)
-    y = x.copy()
-    exp_in_place(y, 1_000, scratch)
-    assert y == pytest.approx(np.exp(x.astype(np.float64)), rel=1e-5)
-    y = np.array([-1e30, 1e30], np.float32)
-    exp_in_place(y, 2, scratch)
-    assert 0 < y[0] < 1e-37
-    assert 1e37 < y[1] < np.inf
-    y = np.array([1, 2, 3, 4, 0.5], np.float32)
-    rough_log2_in_place(y, 5)
-    assert y.tolist() == [0, 1, 1.5, 2, -1]
+    x = np.exp(rng.uniform(-80, 80, 1_000)).astype(np.float32)
+    found = [natural_log(number) for number in x]
+    assert found == pytest.approx(np.log(x.astype(np.float64)), rel=1e-6, abs=1e-6)
+    x = rng.uniform(-59, 59, 1_000).astype(np.float32)
+    found = [exponential(number) for number in x]
+    assert found == pytest.approx(np.exp(x.astype(np.float64)), rel=1e-5)
+    assert 0 < exponential(np.float32(-1e30)) < 1e-26
+    assert 1e26 < exponential(np.float32(1e30)) < 1e27
+    assert [rough_log2(np.float32(number)) for number in (1, 2, 3, 4, 0.5)] == [0, 1, 1.5, 2, -1]
 
 
-@pytest.mark.parametrize("known", [0, 1, 15, 16, 17, 33, 1_000])
-def test_the_sum_of_products(known: int) -> None:
+@pytest.mark.parametrize("known", [1, 7, 8, 9, 64, 1_000])
+def test_rivals_are_the_others_above_the_least(known: int) -> None:
     rng = np.random.default_rng(known)
-    x, y = rng.integers(-8, 9, (2, known)).astype(np.float32)
-    assert dot(x, y, known, np.zeros(known, np.float32)) == float(x.astype(np.float64) @ y)
+    odds = rng.random(known + 3).astype(np.float32)
+    rivals, target = np.zeros(known + 8, np.int32), known // 2
+    count = rivals_of(odds, target, known, 0.7, np.ones(known + 8, np.uint8), rivals)
+    assert rivals[:count].tolist() == [item for item in range(known) if odds[item] > 0.7 and item != target]
+
+
+@pytest.mark.parametrize("half_lives", [0, 1, 4, 6])
+def test_the_trend_is_the_mixture_however_many_half_lives_there_are(half_lives: int) -> None:
+    rng = np.random.default_rng(half_lives)
+    trends, known = no_trends(half_lives), 50
+    trends.level[:] = rng.random((half_lives, 256))
+    trends.total[:] = trends.level[:, :known].sum(axis=1)
+    activity, out = rng.random(256).astype(np.float32), np.zeros(256, np.float32)
+    total = float(activity[:known].sum())
+    log_trend(trends, activity, total, known, out)
+    share = 1 / (half_lives + 2)
+    levels = (trends.level[:, :known] / trends.total[:, None]).sum(axis=0)
+    expected = np.log(share * (levels + activity[:known] / total + 1 / known))
+    assert out[:known] == pytest.approx(expected, abs=1e-5)

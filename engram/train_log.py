@@ -1,21 +1,18 @@
-"""`engram train MODEL`: train a batch model on the log so far, or again and again beside a learner (--watch)."""
+"""`engram train --protocol log`: train a batch model on the log so far, or again and again beside a learner (--watch)."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 from datetime import UTC, datetime
-from typing import Annotated
 
 import typer
 
 from consumers.log_cut import LogFollower
-from engram import options
 from engram.children import StopRequest, say
-from engram.options import settings_command
 from engram.parts import create_topics, open_log
 from engram.retraining import Retraining, Triggers, check_trainer
-from engram.services import WithParent, start_service
+from engram.services import start_service
 from engram.settings import Settings
 from engram.source import rating_limits, rating_scale
 from eventlog.errors import SettingsError
@@ -23,46 +20,22 @@ from eventlog.log import Log
 from eventlog.model_registry import ModelRegistry
 from eventlog.topics import Topics
 
-Model = Annotated[str, typer.Argument(help="Batch model to train.", show_default=False)]
-Until = Annotated[
-    str | None,
-    typer.Option(
-        metavar="POSITION|TIME",
-        help="Train on the events before this one only: how many events, or a time (ISO 8601, UTC).",
-        show_default="the log so far",
-    ),
-]
-Watch = Annotated[bool, typer.Option("--watch", help="Follow the log and train again and again.")]
-Every = Annotated[int | None, typer.Option(min=1, help="With --watch: every so many events.")]
-EveryHours = Annotated[
-    float | None, typer.Option(min=0.001, help="With --watch: every so many hours of event time.")
-]
-OnDrift = Annotated[
-    bool, typer.Option("--on-drift", help="With --watch: when a learner has noticed a drift.")
-]
-# Hidden: for `engram replay`, whose trainer ends with the stream.
-UntilEnd = Annotated[bool, typer.Option("--until-end", hidden=True)]
 
-
-@settings_command(
-    *options.LOG,
-    *("partitions", "merge", "seed", "registry", "rating_min", "rating_max"),
-    *("max_future_s", "max_message_bytes", "log_format"),
-)
-def train(
+def train_on_log(
     settings: Settings,
-    model: Model,
-    until: Until = None,
-    watch: Watch = False,
-    every: Every = None,
-    every_hours: EveryHours = None,
-    on_drift: OnDrift = False,
-    until_end: UntilEnd = False,
-    with_parent: WithParent = False,
+    model: str,
+    *,
+    until: str | None,
+    triggers: Triggers,
+    watch: bool,
+    until_end: bool,
+    with_parent: bool,
 ) -> None:
-    """Train a batch model on the log; store a version in the registry; announce it to the learners."""
+    """Train a batch model on the log; store a version in the registry; announce it to the learners.
+
+    Raises `SettingsError` for options that do not go together, and a log without events.
+    """
     check_trainer(model)
-    triggers = Triggers(every, every_hours, on_drift)
     if watch != any(triggers):
         raise SettingsError("expected --watch with at least one of --every, --every-hours and --on-drift")
     if watch and until is not None:

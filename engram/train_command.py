@@ -1,0 +1,124 @@
+"""`engram train`: batch models, on the log for the learners that read it, or by a protocol for a table of figures."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from batch_models.names import BATCH_MODELS
+from batch_models.trainers import TRAINERS
+from engram import options
+from engram.options import settings_command
+from engram.retraining import Triggers
+from engram.services import WithParent
+from engram.settings import Settings
+from engram.train_log import train_on_log
+from eventlog.errors import SettingsError
+
+
+class Protocol(enum.StrEnum):
+    """What a model is trained for: `log`, for the stream; `leave-one-out`, to be tested (He et al. 2017)."""
+
+    LOG = "log"
+    LEAVE_ONE_OUT = "leave-one-out"
+
+
+_HELP: Final = (
+    f"Models. On the log, one of {', '.join(TRAINERS)}. With --protocol leave-one-out, any of "
+    + "; ".join(f"{name}: {what}" for name, what in BATCH_MODELS.items())
+)
+Models = Annotated[list[str], typer.Argument(help=f"{_HELP}.", show_default=False)]
+By = Annotated[
+    Protocol,
+    typer.Option(
+        "--protocol", help="log: a version for the learners. leave-one-out: fit and test (ncf-ml-1m)."
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        metavar="POSITION|TIME",
+        help="Train on the events before this one only: how many events, or a time (ISO 8601, UTC).",
+        show_default="the log so far",
+    ),
+]
+Watch = Annotated[bool, typer.Option("--watch", help="Follow the log and train again and again.")]
+Every = Annotated[int | None, typer.Option(min=1, help="With --watch: every so many events.")]
+EveryHours = Annotated[
+    float | None, typer.Option(min=0.001, help="With --watch: every so many hours of event time.")
+]
+OnDrift = Annotated[
+    bool, typer.Option("--on-drift", help="With --watch: when a learner has noticed a drift.")
+]
+# Hidden: for `engram replay`, whose trainer ends with the stream.
+UntilEnd = Annotated[bool, typer.Option("--until-end", hidden=True)]
+Param = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--param", metavar="MODEL.NAME=VALUE", help="leave-one-out: a setting, such as neumf.gmf.rate=0.01."
+    ),
+]
+Seeds = Annotated[
+    int, typer.Option(min=1, max=100, help="leave-one-out: runs of each model, with seeds SEED, SEED+1, ...")
+]
+Device = Annotated[
+    str, typer.Option(help="leave-one-out: where torch computes: auto, cpu, cuda, cuda:1, mps.")
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="leave-one-out: torch's threads.", show_default="the processors of this process"
+    ),
+]
+Out = Annotated[Path, typer.Option(help="leave-one-out: folder to write result.json and table.md into.")]
+
+
+@settings_command(
+    *options.LOG,
+    *("data_dir", "partitions", "merge", "seed", "registry", "rating_min", "rating_max"),
+    *("max_future_s", "max_message_bytes", "log_format"),
+)
+def train(
+    settings: Settings,
+    models: Models,
+    by: By = Protocol.LOG,
+    until: Until = None,
+    watch: Watch = False,
+    every: Every = None,
+    every_hours: EveryHours = None,
+    on_drift: OnDrift = False,
+    param: Param = None,
+    seeds: Seeds = 1,
+    device: Device = "auto",
+    threads: Threads = None,
+    out: Out = Path("runs/train"),
+    until_end: UntilEnd = False,
+    with_parent: WithParent = False,
+) -> None:
+    """Train batch models: on the log, a version for its learners; or by a protocol, to be tested (needs torch)."""
+    triggers = Triggers(every, every_hours, on_drift)
+    if by is Protocol.LEAVE_ONE_OUT:
+        if until is not None or watch or any(triggers):
+            raise SettingsError("expected no --until and no --watch with --protocol leave-one-out")
+        from engram.train_protocol import fit_and_test
+
+        fit_and_test(
+            settings, models, param=param or (), seeds=seeds, device=device, threads=threads, out=out
+        )
+        return
+    if len(models) != 1:
+        raise SettingsError(f"models are {', '.join(models)}, expected one to train on the log")
+    if param:
+        raise SettingsError(f"param is {param[0]!r}, expected none without --protocol leave-one-out")
+    train_on_log(
+        settings,
+        models[0],
+        until=until,
+        triggers=triggers,
+        watch=watch,
+        until_end=until_end,
+        with_parent=with_parent,
+    )
