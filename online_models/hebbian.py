@@ -58,13 +58,13 @@ class HebbianConfig(AdaptiveDecayConfig):
     direct_neurons, row_synapses: see `synapses.SynapseStore`.
     """
 
-    trace_length: int = 16
-    step_decay: float = 0.88
+    trace_length: int = 20
+    step_decay: float = 0.92
     gap_scale_s: float = 60.0
     gap_exponent: float = 0.5
     reverse: float = 0.6
     synapse_power: float = 0.5
-    source_power: float = 0.25
+    source_power: float = 0.2
     target_power: float = 0.25
     popularity_weight: float = 1.5
     half_life_events: float = 500_000.0
