@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from online_models.hebbian_rule import NOTHING, Rule, fade
 from online_models.interactions import Histories
-from online_models.synapses import Synapses, spread_bounded, spread_direct, spread_row
+from online_models.spreading_activation import spread_bounded, spread_direct, spread_row
+from online_models.synapses import Synapses
 
 NOBODY = -1
 LEAST = 2.0**-30

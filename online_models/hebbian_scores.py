@@ -1,8 +1,8 @@
 """How item-item synapses score the items, and where an event's item ranks among them; formulas in `hebbian`.
 
 In the direct layout a rank is one pass over all items, which charges the potentials on its way. In the bounded one it
-costs as much as there are items that the trace's synapses touched: any other scores popularity_weight * (a(c) / A)^r, rounded in
-the same way for all, so how many of them are as high as the target is asked of the order of activities.
+costs as much as there are items that the trace's synapses touched: any other scores popularity_weight * (a(c) / A)^r,
+rounded in the same way for all, so how many of them are as high as the target is asked of the order of activities.
 """
 
 from __future__ import annotations
@@ -165,7 +165,8 @@ def rank_bounded(
 ) -> int:
     """`rank_direct` in the bounded layout, of values that are charged already.
 
-    touched: int32 rows, those where value is not 0; it is 0 after. order: the levels of all known items. highest: the total's. bits: int32[1], scratch.
+    touched: int32 rows, those where value is not 0; it is 0 after. order: the levels of all known items.
+    highest: the total's level. bits: int32[1], scratch.
     """
     _, target, had, ties_against = candidates
     norm, level = neurons.target_norm, neurons.level
