@@ -1,6 +1,6 @@
 """One epoch of NeuMF on ncf-ml-1m with 4 negatives: Engram's training on tensors, and a plain DataLoader.
 
-    python -m benchmarks.neumf_epoch --data-dir ../shared/data
+    python -m benchmarks.neumf_epoch --data-dir DIR
 
 Both train the same model (GMF of 8 factors, tower 64-32-16-8, He et al. 2017, BCE, Adam) on the same positives in one
 process and with the same threads. The plain implementation is the one commonly found: negatives drawn in Python before

@@ -18,7 +18,7 @@ CATCH_UP_BATCH: Final = 4096
 _CATCH_UP_AFTER: Final = 50  # steps
 _IDLE_S: Final = 0.002
 _EVALUATE_EVERY_S: Final = 0.25
-_BLOCKS: Final = 16  # of predictions, evaluated at a time
+_BLOCKS: Final = 1  # of predictions, evaluated at a time: some milliseconds
 _log = logging.getLogger(__name__)
 
 
