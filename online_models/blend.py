@@ -154,6 +154,7 @@ class Blend(Model):
             taken_log=np.zeros((AGES, 256), np.float32),
             last=np.zeros(256, np.float64),
             learned=np.zeros(1, np.int64),
+            due=np.zeros(1, np.int64),
         )
         self._scratch = scratch_for(256)
 
@@ -201,6 +202,8 @@ class Blend(Model):
         # The layout changes between two events, wherever the block happens to be cut.
         room = self._stores["short"].room_until(int(events.item.max()) + 1)
         cut = int(np.argmax(events.item >= room)) if (events.item >= room).any() else len(events.user)
+        if self._state.due[0]:
+            self._unlearn()
         aged = self._ageing.age(events)
         for start, end in ((0, cut), (cut, len(events.user))):
             self._learn(aged.part(start, end), events.part(start, end), histories, out.part(start, end))
@@ -297,15 +300,19 @@ class Blend(Model):
         self._vacate(self._state.potentials.owner == user)
 
     def adapt(self, drift: Drift) -> None:
-        """See `Model.adapt` and `Ageing.adapt`; what errors taught has no clock, and fades at once by as much."""
-        if not self._ageing.adapt(drift):
-            return
-        left = np.float32(2.0**-self.config.drift_half_lives)
+        """See `Model.adapt` and `Ageing.adapt`; what errors taught has no clock, and fades at the next event."""
+        if self._ageing.adapt(drift):
+            self._state.due[0] += 1
+
+    def _unlearn(self) -> None:
+        """Let what errors taught fade at once by what counts will have faded after the drifts that are due."""
         state = self._state
+        left = np.float32(2.0 ** -(self.config.drift_half_lives * int(state.due[0])))
         for array in (state.neurons.correction.weight, state.bias, state.taken):
-            array *= left
+            np.multiply(array, left, out=array)
         self._refresh_taken()
         self._vacate(np.ones(len(state.potentials.owner), np.bool_))
+        state.due[0] = 0
 
     def _refresh_taken(self) -> None:
         for age in range(AGES):
@@ -363,6 +370,7 @@ class Blend(Model):
             "weight_value": state.weights.value,
             "weight_squares": state.weights.squares,
             "learned": state.learned,
+            "due": state.due,
             "ageing": self._ageing.state,
         }
 

@@ -325,9 +325,7 @@ def test_then_learn(
         _wire(neurons.long, neurons.long_sum, newest[: len(gains)], gains, target, rule.long.reverse)
         neurons.activity[target] += np.float32(weight)
         neurons.total[0] += weight
-        add_to_trends(
-            state.trends, target, undrifted.tick[i], undrifted.now[i], known, rule.trend_half_lives
-        )
+        add_to_trends(state.trends, target, undrifted.tick[i], undrifted.now[i], known, rule.trend_half_lives)
         state.last[target] = state.learned[0]
         state.learned[0] += 1
         state.taken[contexts[0], target] += np.float32(1.0)
