@@ -45,6 +45,20 @@ def test_at_a_fixed_rate(log, rate):
     assert all(0 < one <= TICK_S for one in clock.slept)
 
 
+def test_a_changed_pace_counts_from_where_it_was_changed(log):
+    """At 8 a second for 1 s: 9 events. A pause of an hour owes nothing; then at 16 a second for 1 s: 17 more."""
+    clock = FakeClock()
+    replay = Replay(log, TOPICS, ListStream(made_events(100)), Pace(rate=8.0), clock)
+    written(replay, clock, log)
+    clock.time_s = 1.0
+    assert written(replay, clock, log) == 9
+    clock.time_s = 3_601.0
+    replay.change_pace(Pace(rate=16.0))
+    clock.time_s = 3_602.0
+    assert written(replay, clock, log) == 9 + 17
+    replay.close()
+
+
 def test_a_high_rate_is_kept_to_within_a_tick(log):
     clock = FakeClock()
     replay = Replay(log, TOPICS, ListStream(made_events(60_000)), Pace(rate=65_536.0), clock)
