@@ -24,6 +24,7 @@ class Process(enum.StrEnum):
 
     LEARNER = "learner"
     EVALUATOR = "evaluator"
+    TRAINER = "trainer"
     API = "API"
 
 
@@ -45,9 +46,11 @@ class Metric(NamedTuple):
 
 
 _COUNTER, _GAUGE, _HISTOGRAM = MetricType.COUNTER, MetricType.GAUGE, MetricType.HISTOGRAM
-_LEARNER, _EVALUATOR, _API = Process.LEARNER, Process.EVALUATOR, Process.API
+_LEARNER, _EVALUATOR, _TRAINER, _API = Process.LEARNER, Process.EVALUATOR, Process.TRAINER, Process.API
 _FIGURE_LABELS = ("model", "k", "span")
 _PAIR_LABELS = ("model", "baseline")
+REBALANCES: Final = ("assigned", "revoked", "lost")
+_SECONDS_TO_HOURS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 _MILLISECONDS_TO_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 METRICS: Final = (
@@ -213,6 +216,16 @@ METRICS: Final = (
         "Whether RAM nodes can still tell things apart.",
     ),
     Metric(
+        _LEARNER, "engram_rebalances_total", _COUNTER, "rebalances", ("change",),
+        "Times that partitions were assigned to this learner, revoked from it, or lost without a word.",
+        "Alert when a group finds no rest.",
+    ),
+    Metric(
+        _LEARNER, "engram_partitions_owned", _GAUGE, "partitions", (),
+        "Partitions of the ratings topic that this learner learns now.",
+        "How the group has shared the topic; whether a partition has no learner.",
+    ),
+    Metric(
         _EVALUATOR, "engram_prequential_events_total", _COUNTER, "events", (),
         "Events evaluated, repeats included.", "Throughput of the evaluator.",
     ),
@@ -314,6 +327,46 @@ METRICS: Final = (
         "Whether live figures are current.",
     ),
     Metric(
+        _TRAINER, "engram_trainer_events_total", _COUNTER, "events", (),
+        "Events of the log that the trainer has read.", "Whether the trainer follows the log.",
+    ),
+    Metric(
+        _TRAINER, "engram_trainings_total", _COUNTER, "trainings", (),
+        "Versions trained, stored and announced.", "Whether retraining happens.",
+    ),
+    Metric(
+        _TRAINER, "engram_training_seconds", _HISTOGRAM, "seconds", (),
+        "Time to train, store and announce a version.", "Cost of retraining.", _SECONDS_TO_HOURS,
+    ),
+    Metric(
+        _TRAINER, "engram_training_timestamp_seconds", _GAUGE, "seconds", (),
+        "When the last version was announced, seconds since 1970 UTC.", "Age of the newest version.",
+    ),
+    Metric(
+        _TRAINER, "engram_trained_version", _GAUGE, "version", ("model",),
+        "Number of the newest version.", "Beside the versions in use: whether learners follow.",
+    ),
+    Metric(
+        _TRAINER, "engram_gpu_utilization_ratio", _GAUGE, "ratio", ("gpu",),
+        "Share of the last moments in which the GPU computed.", "Whether training uses the GPU.",
+    ),
+    Metric(
+        _TRAINER, "engram_gpu_memory_bytes", _GAUGE, "bytes", ("gpu",),
+        "Memory of the GPU that is in use, by all processes.", "Whether a larger batch or model would fit.",
+    ),
+    Metric(
+        _TRAINER, "engram_gpu_memory_size_bytes", _GAUGE, "bytes", ("gpu",),
+        "Memory that the GPU has.", "Beside the memory in use.",
+    ),
+    Metric(
+        _TRAINER, "engram_gpu_power_watts", _GAUGE, "watts", ("gpu",),
+        "Power that the GPU draws.", "Cost of retraining.",
+    ),
+    Metric(
+        _TRAINER, "engram_gpu_temperature_celsius", _GAUGE, "celsius", ("gpu",),
+        "Temperature of the GPU.", "Whether it is throttled.",
+    ),
+    Metric(
         _API, "engram_http_requests_total", _COUNTER, "requests", ("method", "route", "status"),
         "Requests answered, by route and class of status.", "Load and errors of the API.",
     ),
@@ -326,7 +379,12 @@ METRICS: Final = (
 
 
 # Series that a process may expose at most, with 8 models and 16 partitions.
-SERIES_BUDGET: Final = {Process.LEARNER: 300, Process.EVALUATOR: 2_500, Process.API: 500}
+SERIES_BUDGET: Final = {
+    Process.LEARNER: 300,
+    Process.EVALUATOR: 2_500,
+    Process.TRAINER: 100,
+    Process.API: 500,
+}
 
 # What the client library says of a process, by itself (Linux only).
 PROCESS_METRICS: Final = {
@@ -358,6 +416,7 @@ def markdown() -> str:
         "`q` is `0.5`, `0.9` or `0.99`; `route` one of the API's, `status` `2xx` to `5xx`. Communities are found among few neurons here; `engram graph` draws more of them",
         "([graphs.md](graphs.md)). `step` is `adopted`, `promoted`, `rolled_back` or `refused`; the reasons of refusals are",
         "`torn`, `corrupt`, `newer`, `mismatch` and `unusable` ([batch_handover.md](batch_handover.md)).",
+        "`change` is `assigned`, `revoked` or `lost`; `gpu` a number: there are no series of GPUs where there is no GPU.",
         "",
         "A process also says, by the client library: "
         + ", ".join(f"`{name}`" for name in PROCESS_METRICS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import sys
@@ -13,6 +14,7 @@ import typer
 from engram import options
 from engram.children import StopRequest, say
 from engram.options import settings_command
+from engram.parts import announce_target
 from engram.services import WithParent, start_service
 from engram.settings import Settings
 from eventlog.errors import SettingsError
@@ -35,7 +37,14 @@ _LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @settings_command(
-    *options.LOG, *options.LEARNING, "merge", "partitions", "seed", "checkpoint_dir", "log_format"
+    *options.LOG,
+    *options.LEARNING,
+    "merge",
+    "partitions",
+    "seed",
+    "checkpoint_dir",
+    "metrics_targets",
+    "log_format",
 )
 def serve(
     settings: Settings,
@@ -63,13 +72,18 @@ def serve(
     sys.setswitchinterval(_TURN_S)
     access = Access(keys=keys, requests_a_second=requests_per_second, origins=tuple(origin or ()))
     listening = _listen(address, port)
-    with listening, serving_of(settings, access) as serving:
+    with (
+        contextlib.ExitStack() as stack,
+        listening,
+        serving_of(settings, access) as serving,
+    ):
         config = uvicorn.Config(
             build_app(serving), log_config=None, access_log=False, timeout_keep_alive=30, lifespan="off"
         )
         server = _server(uvicorn, config, stop)
         chosen = listening.getsockname()[1]
         _log.info("the API answers at http://%s:%d (documents: /docs)", address, chosen)
+        announce_target(stack, settings, "api", address, chosen)
         say(ready=True, port=chosen)
         server.run(sockets=[listening])
         if serving.live.failure is not None:
@@ -112,8 +126,6 @@ def _server(uvicorn: Any, config: Any, stop: StopRequest) -> Any:
 
         def capture_signals(self) -> Any:
             """Leave them alone."""
-            import contextlib
-
             return contextlib.nullcontext()
 
         async def on_tick(self, counter: int) -> bool:

@@ -20,7 +20,7 @@ from consumers.metrics_server import Health
 from engram import options
 from engram.children import StopRequest, say
 from engram.options import settings_command
-from engram.parts import build_learner, create_topics, lane_config, open_log, serve_metrics
+from engram.parts import METRICS, build_learner, create_topics, lane_config, linger, open_log, serve_metrics
 from engram.process_log import log_to_stderr
 from engram.recompute import recompute
 from engram.settings import Settings, describe
@@ -28,7 +28,7 @@ from engram.warm import warm_up_learner
 from eventlog.errors import SettingsError
 from eventlog.topics import Topics
 
-_METRICS = ("metrics_port", "metrics_address", "log_format")
+_METRICS = (*METRICS, "log_format")
 
 UntilEnd = Annotated[
     bool,
@@ -65,13 +65,15 @@ def learn(settings: Settings, until_end: UntilEnd = False, with_parent: WithPare
         create_topics(log, topics, settings.partitions)
         learner = build_learner(settings, log, topics, registry, until_end=until_end)
         health = Health()
-        say(ready=True, metrics_port=serve_metrics(stack, registry, settings, health=health))
+        server = serve_metrics(stack, registry, settings, "learner", health=health)
+        say(ready=True, metrics_port=server and server.port)
         while not stop and not learner.done:
             learner.step(0.2)
             health.beat()
         learner.close()
         if learner.done:
             say(finished=True)
+            linger(server, settings)
 
 
 @settings_command(*options.LOG, "partitions", "checkpoint_dir", *_METRICS)
@@ -105,7 +107,8 @@ def evaluate(
             Evaluator(log, topics.predictions, lanes=(), store=store, metrics=metrics)
         )
         health = Health()
-        say(ready=True, metrics_port=serve_metrics(stack, registry, settings, health=health))
+        server = serve_metrics(stack, registry, settings, "evaluator", health=health)
+        say(ready=True, metrics_port=server and server.port)
         while not stop:
             evaluator.step(0.2)
             health.beat()

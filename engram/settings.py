@@ -167,6 +167,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_address: Annotated[str, _is("address that the metrics listen on; 0.0.0.0 in a container")] = (
         "127.0.0.1"
     )
+    metrics_targets: Annotated[
+        str | None,
+        _is("folder in which each process says where it is scraped, for Prometheus's file_sd_configs"),
+    ] = None
+    metrics_linger_s: Annotated[
+        float,
+        Meta(ge=0, le=600, description="seconds that a process which has finished waits for a last scrape"),
+    ] = 0.0
     log_format: Annotated[
         Literal["auto", "text", "json"],
         _is("what is said on standard error: text, json, or auto (text on a terminal)"),
