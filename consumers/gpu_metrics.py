@@ -16,7 +16,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from consumers.metrics_table import Process, metrics_of
+from consumers.metric import Process
+from consumers.metrics_table import metrics_of
 
 _MIB: Final = 1 << 20
 # Its names, and what a unit of each is in the table's.

@@ -14,7 +14,8 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from consumers.metrics_table import REBALANCES, Metric, MetricType, Process, metrics_of
+from consumers.metric import Metric, MetricType, Process
+from consumers.metrics_table import REBALANCES, metrics_of
 from eventlog.deadletter import Reason
 
 Family = CounterMetricFamily | GaugeMetricFamily

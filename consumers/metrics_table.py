@@ -7,51 +7,16 @@ only what is here.
 
 from __future__ import annotations
 
-import enum
-from typing import Final, NamedTuple
+from typing import Final
 
-
-class MetricType(enum.StrEnum):
-    """The Prometheus type of a metric."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-class Process(enum.StrEnum):
-    """Which process exposes a metric."""
-
-    LEARNER = "learner"
-    EVALUATOR = "evaluator"
-    TRAINER = "trainer"
-    API = "API"
-
-
-class Metric(NamedTuple):
-    """One metric.
-
-    unit: of the value. labels: label names, in order. help: one sentence, as exposed. reader: what it is read for.
-    buckets: upper bounds, for histograms only.
-    """
-
-    process: Process
-    name: str
-    type: MetricType
-    unit: str
-    labels: tuple[str, ...]
-    help: str
-    reader: str
-    buckets: tuple[float, ...] = ()
-
+from consumers.metric import MILLISECONDS_TO_SECONDS, Metric, MetricType, Process
+from consumers.service_metrics_table import API_METRICS, TRAINER_METRICS
 
 _COUNTER, _GAUGE, _HISTOGRAM = MetricType.COUNTER, MetricType.GAUGE, MetricType.HISTOGRAM
-_LEARNER, _EVALUATOR, _TRAINER, _API = Process.LEARNER, Process.EVALUATOR, Process.TRAINER, Process.API
+_LEARNER, _EVALUATOR = Process.LEARNER, Process.EVALUATOR
 _FIGURE_LABELS = ("model", "k", "span")
 _PAIR_LABELS = ("model", "baseline")
 REBALANCES: Final = ("assigned", "revoked", "lost")
-_SECONDS_TO_HOURS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
-_MILLISECONDS_TO_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 METRICS: Final = (
     Metric(
@@ -86,7 +51,7 @@ METRICS: Final = (
     Metric(
         _LEARNER, "engram_learner_batch_seconds", _HISTOGRAM, "seconds", (),
         "Time to rank, learn and publish one polled batch.", "Latency of a batch.",
-        (0.0001, 0.00025, 0.0005, *_MILLISECONDS_TO_SECONDS),
+        (0.0001, 0.00025, 0.0005, *MILLISECONDS_TO_SECONDS),
     ),
     Metric(
         _LEARNER, "engram_learner_lag_events", _GAUGE, "events", ("partition",),
@@ -153,7 +118,7 @@ METRICS: Final = (
     Metric(
         _LEARNER, "engram_checkpoint_seconds", _HISTOGRAM, "seconds", (),
         "Time to write one checkpoint.", "Pause of the loop.",
-        (*_MILLISECONDS_TO_SECONDS, 10.0, 30.0, 60.0),
+        (*MILLISECONDS_TO_SECONDS, 10.0, 30.0, 60.0),
     ),
     Metric(
         _LEARNER, "engram_checkpoint_bytes", _GAUGE, "bytes", (),
@@ -197,7 +162,7 @@ METRICS: Final = (
     Metric(
         _LEARNER, "engram_batch_swap_seconds", _HISTOGRAM, "seconds", (),
         "Time for which the loop stood still to adopt a version that was loaded.", "Pause of the loop.",
-        _MILLISECONDS_TO_SECONDS,
+        MILLISECONDS_TO_SECONDS,
     ),
     Metric(
         _LEARNER, "engram_synapse_communities", _GAUGE, "communities", ("model",),
@@ -326,55 +291,8 @@ METRICS: Final = (
         "Age of the newest predictions evaluated, when they were; 0 when there are no newer ones.",
         "Whether live figures are current.",
     ),
-    Metric(
-        _TRAINER, "engram_trainer_events_total", _COUNTER, "events", (),
-        "Events of the log that the trainer has read.", "Whether the trainer follows the log.",
-    ),
-    Metric(
-        _TRAINER, "engram_trainings_total", _COUNTER, "trainings", (),
-        "Versions trained, stored and announced.", "Whether retraining happens.",
-    ),
-    Metric(
-        _TRAINER, "engram_training_seconds", _HISTOGRAM, "seconds", (),
-        "Time to train, store and announce a version.", "Cost of retraining.", _SECONDS_TO_HOURS,
-    ),
-    Metric(
-        _TRAINER, "engram_training_timestamp_seconds", _GAUGE, "seconds", (),
-        "When the last version was announced, seconds since 1970 UTC.", "Age of the newest version.",
-    ),
-    Metric(
-        _TRAINER, "engram_trained_version", _GAUGE, "version", ("model",),
-        "Number of the newest version.", "Beside the versions in use: whether learners follow.",
-    ),
-    Metric(
-        _TRAINER, "engram_gpu_utilization_ratio", _GAUGE, "ratio", ("gpu",),
-        "Share of the last moments in which the GPU computed.", "Whether training uses the GPU.",
-    ),
-    Metric(
-        _TRAINER, "engram_gpu_memory_bytes", _GAUGE, "bytes", ("gpu",),
-        "Memory of the GPU that is in use, by all processes.", "Whether a larger batch or model would fit.",
-    ),
-    Metric(
-        _TRAINER, "engram_gpu_memory_size_bytes", _GAUGE, "bytes", ("gpu",),
-        "Memory that the GPU has.", "Beside the memory in use.",
-    ),
-    Metric(
-        _TRAINER, "engram_gpu_power_watts", _GAUGE, "watts", ("gpu",),
-        "Power that the GPU draws.", "Cost of retraining.",
-    ),
-    Metric(
-        _TRAINER, "engram_gpu_temperature_celsius", _GAUGE, "celsius", ("gpu",),
-        "Temperature of the GPU.", "Whether it is throttled.",
-    ),
-    Metric(
-        _API, "engram_http_requests_total", _COUNTER, "requests", ("method", "route", "status"),
-        "Requests answered, by route and class of status.", "Load and errors of the API.",
-    ),
-    Metric(
-        _API, "engram_http_request_seconds", _HISTOGRAM, "seconds", ("route",),
-        "Time to answer a request.", "Latency of the API.",
-        (0.0005, *_MILLISECONDS_TO_SECONDS),
-    ),
+    *TRAINER_METRICS,
+    *API_METRICS,
 )  # fmt: skip
 
 

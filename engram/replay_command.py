@@ -29,8 +29,9 @@ from engram.parts import METRICS, create_topics, lane_config, linger, open_log, 
 from engram.recompute import read_to_the_end
 from engram.retraining import check_trainer
 from engram.run_folder import RunFolder
-from engram.settings import Settings, child_environment, describe, time_range_ms, to_toml
+from engram.settings import Settings, child_environment, describe, to_toml
 from engram.source import Source, find_source, open_stream
+from engram.time_range import time_range_ms
 from engram.warm import warm_up_evaluator
 from eventlog import local_broker
 from eventlog.errors import EngramError, SettingsError

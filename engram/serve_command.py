@@ -26,6 +26,12 @@ Address = Annotated[str, typer.Option(help="Address that the API listens on; 0.0
 KeyFile = Annotated[
     Path | None, typer.Option("--api-keys", help="File of SHA-256 hashes of API keys, one a line.")
 ]
+NoKeys = Annotated[
+    bool,
+    typer.Option(
+        "--no-keys", help="Answer whoever can reach the address: for a network that others cannot enter."
+    ),
+]
 Rate = Annotated[
     float, typer.Option("--requests-per-second", min=0, help="Requests a second of one caller; 0: no limit.")
 ]
@@ -51,6 +57,7 @@ def serve(
     port: Port = 8000,
     address: Address = "127.0.0.1",
     api_keys: KeyFile = None,
+    no_keys: NoKeys = False,
     requests_per_second: Rate = 0.0,
     origin: Origin = None,
     with_parent: WithParent = False,
@@ -62,7 +69,9 @@ def serve(
     from serving.api import build_app
 
     keys = read_keys(api_keys) if api_keys is not None else Keys()
-    if not keys.needed and address not in _LOCAL:
+    if keys.needed and no_keys:
+        raise SettingsError("--api-keys and --no-keys are both given, expected one of them")
+    if not keys.needed and not no_keys and address not in _LOCAL:
         raise SettingsError(
             f"address is {address!r} and there are no API keys, expected --api-keys FILE where others can ask"
         )
