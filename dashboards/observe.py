@@ -2,8 +2,8 @@
 
 Run: python -m dashboards.observe [--data-dir DIR] [--dataset NAME] [--pictures DIR]
 
-Without a data folder the synthetic stream is replayed; a batch model is trained beside, and an API answers. Prints dashboards x panels x queries with data, and the alerts;
-exits with 1 where a query has no data that has no excuse for it.
+Without a data folder the synthetic stream is replayed; a batch model is trained beside, and an API answers. Prints
+dashboards x panels x queries with data, and the alerts; exits with 1 where a query without data has no excuse.
 """
 
 from __future__ import annotations

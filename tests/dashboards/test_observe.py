@@ -41,11 +41,11 @@ def test_every_panel_shows_data_of_a_running_replay(tmp_path: Path) -> None:
     if shutil.which("prometheus") is None:
         pytest.skip("no prometheus: apt-get install prometheus (or Prometheus's own archive) brings it")
     with (
-        Replaying(tmp_path, "synthetic", None, rate=250, seconds=120) as replaying,
+        Replaying(tmp_path, "synthetic", None, rate=750, seconds=120) as replaying,
         Answering(tmp_path / "api") as answering,
         Prometheus(tmp_path / "prometheus", {**replaying.targets, JOB: answering.target}) as prometheus,
     ):
-        assert watched(prometheus, replaying, 2_000), (tmp_path / "replay.log").read_text("utf-8")
+        assert watched(prometheus, replaying, 8_000), (tmp_path / "replay.log").read_text("utf-8")
         deadline_s = time.monotonic() + 60
         # Until there have been a checkpoint and enough scrapes for a rate.
         while True:
