@@ -40,7 +40,7 @@ from eventlog.ownership import Owned
 from eventlog.topics import Topics
 
 INTERRUPTED = 130
-READY_TIMEOUT_S = 300.0
+READY_TIMEOUT_S = 900.0  # kernels are compiled before, once: minutes on a busy machine
 END_TIMEOUT_S = 120.0
 _STEP_S = 0.05
 _TRAINER_PORT = 2  # after the learner's own, and this process's

@@ -30,7 +30,15 @@ from online_models.registry import DEFAULT_MODELS
 DEFAULT_FILE = "engram.toml"
 # Read elsewhere, for they concern the process and not the work: no settings of a run.
 OTHER_VARIABLES = frozenset(
-    {"ENGRAM_DEBUG", "ENGRAM_FAILPOINT", "ENGRAM_CACHE_DIR", "ENGRAM_TEST_KAFKA", "ENGRAM_FAULTS_OUT"}
+    {
+        "ENGRAM_API_KEY",
+        "ENGRAM_API_URL",
+        "ENGRAM_CACHE_DIR",
+        "ENGRAM_DEBUG",
+        "ENGRAM_FAILPOINT",
+        "ENGRAM_FAULTS_OUT",
+        "ENGRAM_TEST_KAFKA",
+    }
 )
 
 Count = Annotated[int, Meta(ge=1)]
