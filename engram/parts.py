@@ -70,6 +70,21 @@ def open_log(settings: Settings) -> Log:
     return KafkaLog(settings.kafka, **kafka_security(settings))
 
 
+def topics_of(settings: Settings) -> Topics:
+    """The topics of a learner, or of an evaluator of what it writes.
+
+    Raises `SettingsError` where batch models would be adopted twice: the topic `models` is of one learner.
+    """
+    topics = Topics.with_prefix(settings.topic_prefix)
+    if settings.output_prefix is None:
+        return topics
+    if Batch.name in settings.models:
+        raise SettingsError(
+            f"output_prefix is {settings.output_prefix!r} and {Batch.name} is among the models, expected one of them"
+        )
+    return topics.writing_to(settings.output_prefix)
+
+
 def create_topics(log: Log, topics: Topics, partitions: int) -> None:
     """Create what is missing; a lane's predictions are in the partition of the same number.
 

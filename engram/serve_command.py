@@ -52,6 +52,7 @@ ReplayOption = Annotated[
 SERVE_SETTINGS = (
     *options.LOG,
     *options.LEARNING,
+    "output_prefix",
     "merge",
     "partitions",
     "seed",

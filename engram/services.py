@@ -20,13 +20,21 @@ from consumers.metrics_server import Health
 from engram import options
 from engram.children import StopRequest, say
 from engram.options import settings_command
-from engram.parts import METRICS, build_learner, create_topics, lane_config, linger, open_log, serve_metrics
+from engram.parts import (
+    METRICS,
+    build_learner,
+    create_topics,
+    lane_config,
+    linger,
+    open_log,
+    serve_metrics,
+    topics_of,
+)
 from engram.process_log import log_to_stderr
 from engram.recompute import recompute
 from engram.settings import Settings, describe
 from engram.warm import warm_up_learner
 from eventlog.errors import SettingsError
-from eventlog.topics import Topics
 
 _METRICS = (*METRICS, "log_format")
 
@@ -50,7 +58,15 @@ def start_service(name: str, settings: Settings, *, for_people: bool) -> None:
 
 
 @settings_command(
-    *options.LOG, *options.LEARNING, "merge", "partitions", "seed", "checkpoint_dir", "registry", *_METRICS
+    *options.LOG,
+    *options.LEARNING,
+    "output_prefix",
+    "merge",
+    "partitions",
+    "seed",
+    "checkpoint_dir",
+    "registry",
+    *_METRICS,
 )
 def learn(settings: Settings, until_end: UntilEnd = False, with_parent: WithParent = False) -> None:
     """Test, then learn, every event of the ratings topic; publish predictions; keep checkpoints."""
@@ -58,7 +74,7 @@ def learn(settings: Settings, until_end: UntilEnd = False, with_parent: WithPare
     stop = StopRequest(with_parent=with_parent)
     config = lane_config(settings)
     warm_up_learner(config, settings.partitions)
-    topics = Topics.with_prefix(settings.topic_prefix)
+    topics = topics_of(settings)
     registry = CollectorRegistry()
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(open_log(settings))
@@ -76,7 +92,7 @@ def learn(settings: Settings, until_end: UntilEnd = False, with_parent: WithPare
             linger(server, settings)
 
 
-@settings_command(*options.LOG, "partitions", "checkpoint_dir", *_METRICS)
+@settings_command(*options.LOG, "output_prefix", "partitions", "checkpoint_dir", *_METRICS)
 def evaluate(
     settings: Settings,
     context: typer.Context,
@@ -96,7 +112,7 @@ def evaluate(
         return
     start_service("evaluator", settings, for_people=with_parent)
     stop = StopRequest(with_parent=with_parent)
-    topics = Topics.with_prefix(settings.topic_prefix)
+    topics = topics_of(settings)
     registry = CollectorRegistry()
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(open_log(settings))

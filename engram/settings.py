@@ -74,6 +74,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     topic_prefix: Annotated[Prefix, _is("prefix of the topic names: letters, digits, '.', '_', '-'")] = (
         "engram"
     )
+    output_prefix: Annotated[
+        Prefix | None,
+        _is(
+            "prefix of the topics that a learner writes; topic_prefix without one. For one that learns the log anew"
+        ),
+    ] = None
     partitions: Annotated[int, Meta(ge=1, le=1024, description="partitions of the ratings topic")] = 1
     security_protocol: Annotated[
         Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], _is("how to speak to the brokers")
