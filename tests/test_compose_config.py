@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.compose_command import NoGoError, built
 from tests.compose_file import FILE, ROOT, environment_of, is_ours, read_compose, services_of
+from tests.test_compose import parse
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
@@ -71,6 +73,22 @@ def test_variables_reach_the_services(commands: tuple[Path, Path]) -> None:
     assert said["learner"]["environment"]["ENGRAM_PARTITIONS"] == "4"
     (data,) = [volume for volume in said["producer"]["volumes"] if volume["target"] == "/data"]
     assert (data["type"], data["source"], data["read_only"]) == ("bind", "/films", True)
+
+
+def test_the_override_with_keys_in_the_documents_fits(commands: tuple[Path, Path], tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "deploying.md").read_text("utf-8")
+    block = page.split("in a `docker-compose.override.yml`,\n")[1].split("\nThe ")[0].split("\n## ")[0]
+    override = tmp_path / "override.yml"
+    override.write_text(textwrap.dedent(block), "utf-8")
+    given = {"ENGRAM_API_KEY": "secret"}
+    said = config(commands[0], "--profile", "demo", files=(FILE, override), **given)["services"]
+    parsed = parse(said["api"]["command"])
+    assert parsed["api_keys"] == Path("/run/secrets/api_keys")
+    assert parsed["address"] == "0.0.0.0" and "no_keys" not in parsed
+    assert [secret["source"] for secret in said["api"]["secrets"]] == ["api_keys"]
+    assert said["page"]["environment"]["ENGRAM_API_KEY"] == "secret"
+    # The rest stays.
+    assert said["api"]["read_only"] is True and "ENGRAM_KAFKA" in said["page"]["environment"]
 
 
 def test_a_key_that_compose_does_not_know_is_seen(commands: tuple[Path, Path], tmp_path: Path) -> None:
