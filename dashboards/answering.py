@@ -111,6 +111,6 @@ def _line(number: int) -> bytes:
         "user": f"u{number % 97}",
         "item": f"i{number * 7 % 211}",
         "rating": 9.0 if bad else 1.0 + number % 5,
-        "event_time_ms": 1_000_000_000_000 + number,
+        "event_time_ms": 880_000_000_000 + number,
     }
     return json.dumps(event).encode() + b"\n"
