@@ -12,6 +12,7 @@ from batch_models.names import BATCH_MODELS
 from batch_models.trainers import TRAINERS
 from engram import options
 from engram.options import settings_command
+from engram.parts import METRICS
 from engram.retraining import Triggers
 from engram.services import WithParent
 from engram.settings import Settings
@@ -79,7 +80,7 @@ Out = Annotated[Path, typer.Option(help="leave-one-out: folder to write result.j
 @settings_command(
     *options.LOG,
     *("data_dir", "partitions", "merge", "seed", "registry", "rating_min", "rating_max"),
-    *("max_future_s", "max_message_bytes", "log_format"),
+    *("max_future_s", "max_message_bytes", *METRICS, "log_format"),
 )
 def train(
     settings: Settings,
