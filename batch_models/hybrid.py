@@ -215,12 +215,21 @@ class NextItem:
     """The next item of each place in windows by sampled softmax; rows are windows.
 
     All places of a batch share their negatives, drawn uniformly; with `negatives` 0 all items are. folds: how many
-    tables of lift leave users out, see `lift_tables`.
+    tables of lift leave users out, see `lift_tables`. weight: float32[w, L], of the places; all alike by default.
     """
 
-    def __init__(self, windows: Windows, negatives: int, device: torch.device, folds: int = 1) -> None:
+    def __init__(
+        self,
+        windows: Windows,
+        negatives: int,
+        device: torch.device,
+        folds: int = 1,
+        weight: NDArray[np.float32] | None = None,
+    ) -> None:
         self._trail = trail_of(windows, windows.user % folds, device)
         self._target = torch.from_numpy(windows.target).to(device)  # [w, L]
+        weight = np.ones(windows.target.shape, np.float32) if weight is None else weight
+        self._weight = torch.from_numpy(weight).to(device)  # [w, L]
         self._negatives = negatives
         self._places = int((windows.target != PADDING).sum()) / max(1, len(windows.item))
 
@@ -263,7 +272,7 @@ class NextItem:
         if sampled:
             # Of `items` items one is drawn `negatives` / `items` times, on average.
             rest = rest + math.log(model.items / self._negatives)
-        return (torch.logaddexp(own, rest) - own).mean()  # [p] -> []
+        return (self._weight[rows][asked] * (torch.logaddexp(own, rest) - own)).mean()  # [p] -> []
 
 
 class HybridScorer:

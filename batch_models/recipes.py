@@ -28,7 +28,7 @@ from batch_models.neumf import NeuMF, NeuMFConfig
 from batch_models.objectives import AllItems, Ratings, SampledPairs
 from batch_models.pair_model import FactorModel, PairModel
 from batch_models.questions import Scorer
-from batch_models.sequences import last_windows, training_windows
+from batch_models.sequences import last_windows, recency_of_targets, training_windows
 from batch_models.trainer import Epoch, Objective, Trainer, TrainingConfig, refit_config
 
 Validate = Callable[[Scorer], float]
@@ -138,6 +138,7 @@ class HybridSettings:
     fit: Stage = _NEXT
     start_epochs: int = 1
     folds: int = 4
+    places: Recency = field(default_factory=Recency)
     lift: LiftConfig = field(default_factory=LiftConfig)
     recency: Recency = _RECENCY
 
@@ -312,7 +313,8 @@ def _hybrid(work: Work, settings: HybridSettings) -> Scorer:
     model = Hybrid(config, work.content, item_popularity(data), work.seed, start, lift).to(work.device)
     windows = training_windows(data, config.length, config.length)
     scorer = HybridScorer(model, last_windows(data, config.length), work.device)
-    following = NextItem(windows, settings.fit.negatives, work.device, settings.folds or 1)
+    recency = recency_of_targets(data, windows, settings.places.half_life_events, settings.places.floor)
+    following = NextItem(windows, settings.fit.negatives, work.device, settings.folds or 1, recency)
     work.fit("hybrid", model, scorer, following, settings.fit)
     return scorer
 

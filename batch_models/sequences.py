@@ -74,6 +74,20 @@ def last_windows(data: Interactions, length: int) -> Windows:
     return Windows(item, np.full_like(item, PADDING), np.where(there, gaps[safe], 0), seen, user)
 
 
+def recency_of_targets(
+    data: Interactions, windows: Windows, half_life_events: float, floor: float
+) -> NDArray[np.float32]:
+    """Weights of the windows' targets by how recent they are among their user's own, see `recency_weights`.
+
+    float32[w, L], of mean 1 over targets.
+    """
+    total = np.bincount(data.user, minlength=data.users)[windows.user]  # [w]
+    later = total[:, None] - windows.seen - 1  # [w, L], the user's events after the target
+    faded = floor + (1.0 - floor) * np.exp2(-later / half_life_events)
+    mean = faded[windows.target != PADDING].mean() if (windows.target != PADDING).any() else 1.0
+    return (faded / mean).astype(np.float32)
+
+
 def _histories(data: Interactions) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Items and gap classes, user by user in the order of the stream, and where each user starts: int64[users + 1]."""
     order = np.argsort(data.user, kind="stable")
