@@ -65,7 +65,7 @@ def settings(**changes: Any) -> Settings:
         **{
             "dataset": "synthetic",
             "limit": EVENTS,
-            "models": ("popularity", "batch", "batch_champion"),
+            "models": ("popularity", "batch", "batch_champion", "blend_batch"),
             "retrain_every": EVERY,
             **changes,
         }
@@ -90,7 +90,7 @@ def test_a_replay_that_retrains_gives_the_same_digest_again(inline: dict[str, An
 def test_processes_come_to_what_one_process_does_and_the_report_has_the_steps(
     inline: dict[str, Any], tmp_path: Path
 ) -> None:
-    models = ("--model", "popularity", "--model", "batch", "--model", "batch_champion")
+    models = [flag for model in settings().models for flag in ("--model", model)]
     chosen = ("synthetic", "--limit", str(EVENTS), "--retrain-every", str(EVERY), *models)
     finished = engram(tmp_path, "replay", *chosen, "--out", "run", "--quiet")
     assert finished.returncode == 0, finished.stdout + finished.stderr
