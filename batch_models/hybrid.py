@@ -31,6 +31,7 @@ import torch.nn.functional as F  # noqa: N812, the field's name for it
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from batch_models.objectives import ALL
 from batch_models.pair_model import dense, embedding
 from batch_models.sequences import GAP_ENDS_S, GAPS, PADDING, Windows
 
@@ -243,9 +244,11 @@ class NextItem:
         """Places with a target, on average."""
         return self._places
 
-    def loss(self, model: nn.Module, rows: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(self, model: nn.Module, rows: Tensor, generator: torch.Generator, share: slice = ALL) -> Tensor:
         """See `Objective.loss`; the mean over places."""
         assert isinstance(model, Hybrid)
+        places = (self._target[rows] != PADDING).sum()  # []
+        rows = rows[share]
         trail, target = self._trail.of(rows), self._target[rows]  # [w, L] each
         asked = target != PADDING  # [w, L]
         vectors = model.vectors()  # [items, 2, d]
@@ -258,9 +261,9 @@ class NextItem:
             drawn = torch.arange(model.items, device=rows.device)  # [m]
         own_lift = rest_lift = None
         if model.lift is not None:
-            gains, places = model.gains(trail.item, trail.gap), model.rows(trail)  # [w, L, L], [w, L]
-            rest_lift = torch.bmm(gains, model.lift[places[:, :, None], drawn])[asked]  # [w, L, m] -> [p, m]
-            of_own = model.lift[places[:, None, :], target.clamp(min=0)[:, :, None]]  # [w, L, L]
+            gains, of = model.gains(trail.item, trail.gap), model.rows(trail)  # [w, L, L], [w, L]
+            rest_lift = torch.bmm(gains, model.lift[of[:, :, None], drawn])[asked]  # [w, L, m] -> [p, m]
+            of_own = model.lift[of[:, None, :], target.clamp(min=0)[:, :, None]]  # [w, L, L]
             own_lift = (gains * of_own).sum(2)[asked]  # [p]
         target = target[asked]  # [p]
         by_item = vectors.flatten(1)  # [items, 2 d]
@@ -272,7 +275,7 @@ class NextItem:
         if sampled:
             # Of `items` items one is drawn `negatives` / `items` times, on average.
             rest = rest + math.log(model.items / self._negatives)
-        return (self._weight[rows][asked] * (torch.logaddexp(own, rest) - own)).mean()  # [p] -> []
+        return (self._weight[rows][asked] * (torch.logaddexp(own, rest) - own)).sum() / places  # [p] -> []
 
 
 class HybridScorer:

@@ -68,7 +68,9 @@ class HandOver:
     @property
     def versions_in_use(self) -> dict[str, int]:
         """{online model: number of its version}, 0 before there is one."""
-        models = [self._batch, *([self._champion] if self._champion else []), *self._followers]
+        models: list[Batch | BlendBatch] = [self._batch, *self._followers]
+        if self._champion is not None:
+            models.insert(1, self._champion)
         return {model.name: model.version.number for model in models}
 
     def room(self) -> int:
@@ -183,7 +185,8 @@ class HandOver:
             self._champion.take_over(self._batch, at)
             model, step = BatchChampion.name, PROMOTED
         else:
-            for follower in (self._batch, *self._followers):
+            self._batch.take_over(self._champion, at)
+            for follower in self._followers:
                 follower.take_over(self._champion, at)
             model, step = Batch.name, ROLLED_BACK
         version = self._champion.version.number

@@ -70,6 +70,7 @@ class Preparation:
         missing = np.flatnonzero(self._rows == ABSENT)
         late = np.full(len(self._rows), ABSENT, np.int32)
         late[missing] = self._lane.rows.items.find_all(self.loaded.ids[missing])
-        for model in (self._batch, *self._followers):
-            model.install(self.loaded.factors, self._vectors.result(), late, version)
+        self._batch.install(self.loaded.factors, self._vectors.result(), late, version)
+        for follower in self._followers:
+            follower.install(self.loaded.factors, self._vectors.result(), late, version)
         return np.maximum(self._rows, late)

@@ -53,6 +53,39 @@ def fit_and_test(
     data set, and `DataMissingError` without torch or the data.
     """
     _check(models)
+    from batch_models import distributed
+
+    with distributed.group() as rank:
+        _fit_and_test(
+            settings,
+            models,
+            first=rank == 0,
+            by_time=by_time,
+            data=data,
+            relevant=relevant,
+            param=param,
+            seeds=seeds,
+            device=device,
+            threads=threads,
+            out=out,
+        )
+
+
+def _fit_and_test(
+    settings: Settings,
+    models: list[str],
+    *,
+    first: bool,
+    by_time: bool,
+    data: str | None,
+    relevant: float,
+    param: Sequence[str],
+    seeds: int,
+    device: str,
+    threads: int | None,
+    out: Path,
+) -> None:
+    """The same. first: of several processes, the one that says and writes what comes of it."""
     if data is None and by_time:
         raise SettingsError(
             "data is not set, expected a data set to split by time, such as --data ml-latest-small"
@@ -60,7 +93,7 @@ def fit_and_test(
     if out.exists() and not out.is_dir():
         raise SettingsError(f"out is {str(out)!r}, expected a folder")
     data_dir = Path(settings.data_dir) if settings.data_dir else None
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, quiet=not first)
     if not console.is_terminal:
         console.width = max(console.width, _WIDTH)
     progress_columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
@@ -79,6 +112,8 @@ def fit_and_test(
 
         def done(result: dict[str, Any]) -> None:
             """What is done is not lost with what fails."""
+            if not first:
+                return
             write_result(
                 out,
                 result,

@@ -51,7 +51,7 @@ def ranks_of(
 
 def user_figures(ranks: NDArray[np.int64]) -> dict[str, float]:
     """Figures of one user, {measure@K: value}. ranks: int64[n >= 1]."""
-    figures = {}
+    figures: dict[str, float] = {}
     for cutoff in CUTOFFS:
         found = np.sort(ranks[ranks <= cutoff])
         ideal = np.arange(1, min(len(ranks), cutoff) + 1)
