@@ -139,11 +139,15 @@ def test_train_on_the_log_so_far_then_promote_and_roll_back(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("train", "nothing"), "batch model is 'nothing', expected one of ['item_factors'"),
+        (("train", "nothing"), "batch model is 'nothing', expected one of ['ials', 'item_factors'"),
         (("train", "item_factors", "--watch"), "expected --watch with at least one of --every"),
         (("train", "item_factors", "--every", "5"), "expected --watch with at least one of --every"),
         (("train", "item_factors", "--until", "soon"), "until is 'soon', expected a number of events, or"),
         (("train", "item_factors"), "expected that of a log with events before now"),
+        (
+            ("replay", "synthetic", "--model", "blend_batch"),
+            "blend_batch has the versions that batch has, expected --model batch too",
+        ),
         (
             ("replay", "synthetic", "--retrain-every", "10", "--model", "popularity"),
             "retrain_every is 10, but batch is not among the models, popularity",
