@@ -21,6 +21,7 @@ from eventlog.errors import SettingsError
 from eventlog.log import Log
 from eventlog.topics import Topics
 from online_models.batch import Batch, BatchConfig
+from online_models.blend_batch import BlendBatch
 from online_models.model import ModelConfig
 from online_models.registry import DEFAULT_MODELS
 from producers.replay import Pace, Replay
@@ -99,8 +100,13 @@ def create_topics(log: Log, topics: Topics, partitions: int) -> None:
 
 
 def lane_config(settings: Settings) -> LaneConfig:
-    """What makes the models' state. Raises `SettingsError` where versions are trained that no model adopts."""
+    """What makes the models' state. Raises `SettingsError` for versions that no model adopts, or that none would get."""
     models = settings.models or DEFAULT_MODELS
+    if BlendBatch.name in models and Batch.name not in models:
+        raise SettingsError(
+            f"models are {', '.join(models)}: {BlendBatch.name} has the versions that {Batch.name} has, "
+            f"expected --model {Batch.name} too"
+        )
     configs: dict[str, ModelConfig] = dict(model_parameters.configs(settings.params))
     if settings.retrain_every:
         if Batch.name not in models:
