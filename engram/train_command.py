@@ -12,6 +12,7 @@ from batch_models.names import BATCH_MODELS
 from batch_models.trainers import TRAINERS
 from engram import options
 from engram.options import settings_command
+from engram.parts import METRICS
 from engram.retraining import Triggers
 from engram.services import WithParent
 from engram.settings import Settings
@@ -87,19 +88,8 @@ Out = Annotated[Path, typer.Option(help="Protocols: folder to write result.json 
 
 @settings_command(
     *options.LOG,
-    *(
-        "data_dir",
-        "columns",
-        "time_unit",
-        "delimiter",
-        "partitions",
-        "merge",
-        "seed",
-        "registry",
-        "rating_min",
-        "rating_max",
-    ),
-    *("max_future_s", "max_message_bytes", "log_format"),
+    *("data_dir", "columns", "time_unit", "delimiter", "partitions", "merge", "seed", "registry"),
+    *("rating_min", "rating_max", "max_future_s", "max_message_bytes", *METRICS, "log_format"),
 )
 def train(
     settings: Settings,

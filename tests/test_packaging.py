@@ -23,7 +23,9 @@ def _pins(lock: Path) -> dict[str, str]:
 
 
 def test_there_is_a_lock_for_the_core_and_for_each_command_that_installs() -> None:
-    assert {"core.txt", "broker.txt", "dev.txt", "all.txt"} <= {lock.name for lock in LOCKS}
+    assert {"core.txt", "broker.txt", "batch.txt", "page.txt", "dev.txt", "all.txt"} <= {
+        lock.name for lock in LOCKS
+    }
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
