@@ -64,7 +64,18 @@ def test_the_command_is_installed() -> None:
 def test_make_alone_prints_help_and_every_target_of_it_exists() -> None:
     said = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     targets = re.findall(r"^  make ([a-z-]+) ", said, re.MULTILINE)
-    assert {"install", "demo", "test", "test-full", "lint", "lock", "bench", "clean"} <= set(targets)
+    assert {
+        "install",
+        "demo",
+        "demo-light",
+        "gpu-bench",
+        "test",
+        "test-full",
+        "lint",
+        "lock",
+        "bench",
+        "clean",
+    } <= set(targets)
     for target in targets:
         subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, check=True)
 
