@@ -33,7 +33,7 @@ with distributed.group() as rank:
     assert distributed.size() == int(sys.argv[2])
     saved = {}
     for name, objective in (
-        ("pairs", SampledPairs(data, weight, "softmax", 3, cpu)),
+        ("pairs", SampledPairs(data, weight, "bce", 3, cpu)),
         ("all", AllItems(data, weight, "bce", 4, cpu)),
     ):
         model = GMF(data.users, data.items, GMFConfig(4), 0)
@@ -42,7 +42,7 @@ with distributed.group() as rank:
         saved[f"{name}.losses"] = torch.tensor(losses)
     windows = training_windows(data, 6, 6)
     windows = windows._replace(**{key: part[:26] for key, part in windows._asdict().items()})
-    content = np.ones((data.items, 2), np.float32)
+    content = np.random.default_rng(1).random((data.items, 2), np.float32)
     model = Hybrid(HybridConfig(8, 6, 1, 2, 0.0), content, np.ones(data.items, np.float32), 0, None, lift_tables(data, 2, LiftConfig()))
     Trainer(model, NextItem(windows, 8, cpu, 2), config).fit()
     saved |= {f"hybrid.{key}": value for key, value in model.state_dict().items()}

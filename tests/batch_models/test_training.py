@@ -164,7 +164,7 @@ def test_out_of_memory_halves_the_batch_and_no_row_is_lost() -> None:
     class Small:
         rows, samples_per_row = 100, 1.0
 
-        def loss(self, model, rows, generator):
+        def loss(self, model, rows, generator, share):
             if len(rows) > 30:
                 raise torch.OutOfMemoryError("made up")
             seen.append(rows.tolist())
@@ -181,7 +181,7 @@ def test_memory_that_is_too_small_for_anything_is_an_error() -> None:
     class Never:
         rows, samples_per_row = 100, 1.0
 
-        def loss(self, model, rows, generator):
+        def loss(self, model, rows, generator, share):
             raise torch.OutOfMemoryError("made up")
 
     with pytest.raises(torch.OutOfMemoryError):
