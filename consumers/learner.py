@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from consumers.catalogue_reader import CatalogueReader
+from consumers.exchange import Exchange, Pace
 from consumers.failpoints import failpoint
 from consumers.hand_over import ANY, HandOver
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import Lane
+from consumers.lane_config import LaneConfig
 from consumers.learner_metrics import LearnerPublisher
 from consumers.metrics import LearnerMetrics
 from consumers.model_versions import ModelVersions
@@ -45,7 +47,8 @@ class LearnerConfig:
     """lane: models and clock. merge: one lane over all partitions (replay), or a lane each (live).
 
     batch_size: events tested and learned at a time; changes no result. A checkpoint is due after
-    checkpoint_every_events or checkpoint_every_s, whichever comes first. stop_at_end: finish when every announced
+    checkpoint_every_events or checkpoint_every_s, whichever comes first. share_every_events, share_every_s: how often
+    lanes of their own exchange what they learn of items (`LaneConfig.share`). stop_at_end: finish when every announced
     source has ended. batch_model: which one the model `batch` adopts versions of, from the registry at this address.
     """
 
@@ -54,6 +57,8 @@ class LearnerConfig:
     batch_size: int = 4096
     checkpoint_every_events: int = 200_000
     checkpoint_every_s: float = 10.0
+    share_every_events: int = 4_096
+    share_every_s: float = 1.0
     stop_at_end: bool = True
     batch_model: str = "item_factors"
     registry: str = "registry"
@@ -61,7 +66,11 @@ class LearnerConfig:
 
 
 class Learner:
-    """Learns one ratings topic. `step` until `done`, or `run`; `close` commits what was learned."""
+    """Learns one ratings topic. `step` until `done`, or `run`; `close` commits what was learned.
+
+    partitions: the only ones that it learns, each a lane of its own (`merge` is false); all by default. `take` and `release`
+    change them between steps.
+    """
 
     def __init__(
         self,
@@ -70,28 +79,21 @@ class Learner:
         config: LearnerConfig,
         checkpoint_directory: Path,
         metrics: LearnerMetrics | None = None,
+        partitions: Collection[int] | None = None,
     ) -> None:
         self._log = log
         self._topics = topics
         self._config = config
         self._partitions = log.partition_count(topics.ratings)
-        self._reader: LogReader = log.reader(topics.ratings, range(self._partitions))
+        self._checkpoints = checkpoint_directory
         self._writer = log.writer()
         self._catalogue = CatalogueReader(log, topics.items)
         self._publisher = LearnerPublisher(metrics, log, topics.ratings) if metrics else None
-        source = Source(topics.ratings, self._partitions)
-        everything = tuple(range(self._partitions))
         self._versions = self._follow_versions() if Batch.name in config.lane.models else None
-        hand_over = None if self._versions is None else self._hand_over
-        groups = [everything] if config.merge else [(partition,) for partition in everything]
-        self._streams = [
-            Stream(number, group, source, config.lane, checkpoint_directory, hand_over)
-            for number, group in enumerate(groups)
-        ]
-        for stream in self._streams:
-            for partition, (offset, _) in stream.intake.positions.items() if stream.restored else ():
-                self._reader.seek(partition, offset)
-        self._of_partition = {p: stream for stream in self._streams for p in stream.lane.partitions}
+        mine = sorted(range(self._partitions) if partitions is None else partitions)
+        groups = [(0, mine)] if config.merge else [(partition, [partition]) for partition in mine]
+        self._streams = [self._open_stream(number, group) for number, group in groups]
+        self._reader = self._open_reader()
         self._records_an_event = 1 / 256
         self._since_commit = 0
         self._committed_at = self._flushed_at = time.monotonic()
@@ -99,8 +101,47 @@ class Learner:
         self._between_steps = True
         self._waits = False  # a lane, for a batch model
         self.on_dead_letters: Callable[[Sequence[DeadLetter]], None] | None = None
-        bounds = log.bounds(topics.ratings)
-        self.done = config.stop_at_end and all(stream.finished_before(bounds) for stream in self._streams)
+        self._ends_at_start = log.bounds(topics.ratings)
+        self.done = config.stop_at_end and all(
+            stream.finished_before(self._ends_at_start) for stream in self._streams
+        )
+
+    def _open_stream(self, number: int, group: Sequence[int]) -> Stream:
+        source = Source(self._topics.ratings, self._partitions)
+        hand_over = None if self._versions is None else self._hand_over
+        shares = self._config.lane.share and not self._config.merge and self._partitions > 1
+        exchange = self._exchange if shares else None
+        return Stream(number, group, source, self._config.lane, self._checkpoints, hand_over, exchange)
+
+    def _open_reader(self) -> LogReader:
+        """A reader of what all lanes read, from where they have read to."""
+        self._of_partition = {p: stream for stream in self._streams for p in stream.lane.partitions}
+        reader = self._log.reader(self._topics.ratings, sorted(self._of_partition))
+        for partition, stream in self._of_partition.items():
+            offset = stream.intake.next_offset(partition)
+            if stream.restored or offset:
+                reader.seek(partition, offset)
+        return reader
+
+    def take(self, partitions: Collection[int]) -> None:
+        """Learn these partitions too, from their checkpoints on. Raises as `Stream` does."""
+        added = [self._open_stream(partition, [partition]) for partition in sorted(partitions)]
+        self._change(sorted([*self._streams, *added], key=lambda stream: stream.lane.number))
+
+    def release(self, partitions: Collection[int], *, commit: bool) -> None:
+        """Learn these partitions no longer; commit what was learned, unless they are another's already."""
+        if commit and self._since_commit:
+            self.commit()
+        for stream in self._streams:
+            if stream.lane.number in partitions:
+                stream.close()
+        self._change([stream for stream in self._streams if stream.lane.number not in partitions])
+
+    def _change(self, streams: list[Stream]) -> None:
+        self._reader.close()
+        self._streams = streams
+        self._reader = self._open_reader()
+        self._ends_at_start = self._log.bounds(self._topics.ratings)
 
     def _follow_versions(self) -> ModelVersions:
         config = self._config
@@ -110,6 +151,11 @@ class Learner:
     def _hand_over(self, lane: Lane) -> HandOver:
         assert self._versions is not None
         return HandOver(lane, self._versions, self._publish_durably)
+
+    def _exchange(self, lane: Lane, folder: Path) -> Exchange:
+        pace = Pace(self._config.share_every_events, self._config.share_every_s)
+        self._log.create_topic(self._topics.contributions, self._partitions, compacted=True)
+        return Exchange(lane, self._log, self._topics.contributions, self._partitions, folder, pace)
 
     def _publish_durably(self, records: list[ModelRecord]) -> None:
         self._writer.append(self._topics.models, PARTITION, [to_record(record) for record in records])
@@ -181,6 +227,7 @@ class Learner:
     def _learn(self, stream: Stream) -> int:
         """Test, then learn, all that is in order; returns how many events (bad ones included)."""
         count = 0
+        self._exchange_if_due(stream)
         while (room := self._room(stream)) and (taken := stream.intake.take(room)) is not None:
             if not stream.lane.learned and len(taken.events):
                 self._catalogue.read(stream.lane.rows)
@@ -197,7 +244,17 @@ class Learner:
                 letters = [letter.to_record() for letter in taken.rejects]
                 self._writer.append(self._topics.dead_letters, 0, letters)
             count += len(taken.events) + sum(letter.events for letter in taken.rejects)
+            self._exchange_if_due(stream)
         return count
+
+    def _exchange_if_due(self, stream: Stream) -> None:
+        if stream.exchange is None:
+            return
+        if not stream.exchange.caught_up:
+            ends, positions = self._ends_at_start, stream.intake.positions
+            stream.exchange.caught_up = all(offset >= ends[p].end for p, (offset, _) in positions.items())
+        if stream.exchange.room() == 0:
+            stream.exchange.step(self._writer)
 
     def _room(self, stream: Stream) -> int:
         """How many events may be taken next; 0 where the lane must wait for a batch model first."""
@@ -206,6 +263,8 @@ class Learner:
         if stream.hand_over is not None and stream.intake.has_events:
             room = stream.hand_over.room()
             self._waits |= room == 0
+        if stream.exchange is not None:
+            room = min(room, stream.exchange.room() or 1)
         return min(room, self._config.batch_size, _BLOCK_EVENTS)
 
     def _hold_back(self) -> None:

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from consumers.checkpoint import CheckpointStore
+from consumers.exchange import Exchange
 from consumers.hand_over import HandOver
 from consumers.intake import Intake
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import Lane
+from consumers.lane_config import LaneConfig
 from consumers.lane_rows import under
 from consumers.predictions import LaneSummary
 from consumers.versions import versions
@@ -34,7 +36,8 @@ class Source(NamedTuple):
 class Stream:
     """Lane `number` over `partitions` of `source`, gone on with from its newest checkpoint where there is one.
 
-    hand_over: makes that of a lane which has batch models, else None.
+    hand_over: makes that of a lane which has batch models, else None. exchange: makes that of a lane which shares what it
+    learns of items, from the folder of its checkpoints, else None.
 
     Raises `CheckpointError` (mismatch, corrupt, newer) as `CheckpointStore.load` and `Lane.restore` do.
     """
@@ -47,6 +50,7 @@ class Stream:
         config: LaneConfig,
         directory: Path,
         hand_over: Callable[[Lane], HandOver] | None = None,
+        exchange: Callable[[Lane, Path], Exchange] | None = None,
     ) -> None:
         self._source = source
         self.lane = Lane(number, partitions, source.partitions, config)
@@ -54,13 +58,17 @@ class Stream:
         self.intake = Intake(partitions)
         folder = lane_folder(directory, number)
         self._owned = own_lane(folder, _OWNER_ENDS_S)
+        self.exchange = None if exchange is None else exchange(self.lane, folder)
         self._store = CheckpointStore(folder)
+        self._folds: dict[int, int] = {}  # by version of the checkpoint
         checkpoint = self._store.load()
         self.restored = checkpoint is not None
         if checkpoint is not None:
             self._restore(checkpoint.arrays, checkpoint.meta)
         if self.hand_over is not None:
             self.hand_over.recover()
+        if self.exchange is not None:
+            self.exchange.recover()
 
     def _restore(self, arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> None:
         have = Source(meta["topic"], meta["topic_partitions"])
@@ -74,6 +82,8 @@ class Stream:
         self.intake.restore(meta["intake"])
         if self.hand_over is not None and "hand_over" in meta:
             self.hand_over.restore(under("hand_over/", arrays), meta["hand_over"])
+        if self.exchange is not None and "exchange" in meta:
+            self.exchange.restore(under("exchange/", arrays), meta["exchange"])
         _log.info("lane %d goes on after %d events", self.lane.number, self.lane.learned)
 
     def save(self) -> int:
@@ -88,7 +98,16 @@ class Stream:
         if self.hand_over is not None:
             arrays.update({f"hand_over/{name}": array for name, array in self.hand_over.arrays().items()})
             meta["hand_over"] = self.hand_over.meta()
-        self._store.save(arrays, meta)
+        if self.exchange is not None:
+            arrays.update({f"exchange/{name}": array for name, array in self.exchange.arrays().items()})
+            meta["exchange"] = self.exchange.meta()
+        version = self._store.save(arrays, meta)
+        if self.exchange is not None:
+            self._folds[version] = self.exchange.folds
+            kept = self._store.versions()
+            # Of checkpoints of an earlier life it is not known what they hold.
+            self.exchange.prune(min(self._folds.get(one, 0) for one in kept))
+            self._folds = {one: self._folds.get(one, 0) for one in kept}
         return sum(array.nbytes for array in arrays.values())
 
     def finished_before(self, bounds: Mapping[int, Bounds]) -> bool:
@@ -99,6 +118,8 @@ class Stream:
     def close(self) -> None:
         """Let another learner have the checkpoints."""
         self._owned.close()
+        if self.exchange is not None:
+            self.exchange.close()
 
     def summary(self, seconds: float) -> LaneSummary:
         """Return what is said when the lane's sources have ended."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from consumers.lane import LaneConfig
+from consumers.lane_config import LaneConfig
 from consumers.learner import Learner, LearnerConfig
 from consumers.metrics import LearnerMetrics
 from consumers.metrics_server import Health, MetricsServer
@@ -83,7 +83,14 @@ def create_topics(log: Log, topics: Topics, partitions: int) -> None:
 
 
 def lane_config(settings: Settings) -> LaneConfig:
-    """What makes the models' state. Raises `SettingsError` where versions are trained that no model adopts."""
+    """What makes the models' state.
+
+    Raises `SettingsError` where versions are trained that no model adopts, and where there is nobody to share with.
+    """
+    if settings.share and settings.merge:
+        raise SettingsError(
+            "share is true and merge too, expected --merge false: what is merged is one lane already"
+        )
     models = settings.models or DEFAULT_MODELS
     configs: dict[str, ModelConfig] = dict(model_parameters.configs(settings.params))
     if settings.retrain_every:
@@ -102,6 +109,7 @@ def lane_config(settings: Settings) -> LaneConfig:
         top_every=settings.top_every,
         drift=settings.drift,
         seed=settings.seed,
+        share=settings.share,
         ties_against=settings.ties == "against",
         scale=rating_scale(settings),
     )
@@ -154,6 +162,8 @@ def build_learner(
         batch_size=settings.batch_size,
         checkpoint_every_events=settings.checkpoint_every_events,
         checkpoint_every_s=settings.checkpoint_every_s,
+        share_every_events=settings.share_every_events,
+        share_every_s=settings.share_every_s,
         stop_at_end=until_end,
         limits=rating_limits(settings),
         batch_model=settings.batch_model,

@@ -50,7 +50,15 @@ def start_service(name: str, settings: Settings, *, for_people: bool) -> None:
 
 
 @settings_command(
-    *options.LOG, *options.LEARNING, "merge", "partitions", "seed", "checkpoint_dir", "registry", *_METRICS
+    *options.LOG,
+    *options.LEARNING,
+    "merge",
+    *options.SHARING,
+    "partitions",
+    "seed",
+    "checkpoint_dir",
+    "registry",
+    *_METRICS,
 )
 def learn(settings: Settings, until_end: UntilEnd = False, with_parent: WithParent = False) -> None:
     """Test, then learn, every event of the ratings topic; publish predictions; keep checkpoints."""

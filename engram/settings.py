@@ -125,6 +125,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     merge: Annotated[
         bool, _is("merge all partitions by event time (a replay), or learn each as it arrives (live)")
     ] = True
+    share: Annotated[
+        bool, _is("let lanes that learn a partition each teach each other what they learn of items")
+    ] = False
+    share_every_events: Annotated[Count, _is("events of a lane between exchanges with the others")] = 4096
+    share_every_s: Annotated[Positive, _is("seconds between exchanges, at most")] = 1.0
     batch_size: Annotated[int, Meta(ge=1, le=1_000_000, description="events a poll")] = 4096
     max_users: Annotated[
         int, Meta(ge=16, description="users that are kept; the least recently active are evicted")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from consumers.intake import Intake
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import Lane
+from consumers.lane_config import LaneConfig
 from consumers.lane_measures import LaneMeasures, MeasuresConfig
 from consumers.predictions import PredictionBlock, TopItems, TopLists, decode_prediction
 from evaluation.prequential import PrequentialConfig
