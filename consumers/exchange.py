@@ -37,7 +37,7 @@ from eventlog.log import Log, LogWriter, Record
 from online_models.ids import ABSENT
 from online_models.item_shares import NO_POST, ItemState
 
-_ROWS_A_BLOCK: Final = (1024, 16)  # of models without and with synapses
+_ROWS_A_BLOCK: Final = (1024, 64)  # of models without and with synapses
 _RECORDS_A_POLL: Final = 4096
 _MAX_ROWS: Final = 1 << 26
 _log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Pace(NamedTuple):
 
     every: int
     every_s: float
-    least_change: float = 1 / 64
+    least_change: float = 1 / 32
 
 
 class _Unread(NamedTuple):

@@ -100,7 +100,7 @@ def _strongest(row: NDArray[np.float32], places: NDArray[np.int64], most: int) -
     if len(places) <= most:
         return places
     values = row[places]
-    least = np.sort(values)[len(values) - most]
+    least = np.partition(values, len(values) - most)[len(values) - most]
     room = most - int((values > least).sum())
     kept, count = np.empty(most, np.int64), 0
     for at in range(len(places)):
@@ -234,7 +234,7 @@ class ItemShares:
     def _reserve_others(self) -> None:
         have = self._others.activity.shape
         if have[0] < len(self._sources) or have[1] < self._items:
-            old, room = self._others, max(self._items, 2 * have[1])
+            old, room = self._others, have[1] if have[1] >= self._items else max(self._items, 2 * have[1])
             self._others = self._no_others(room)
             for name, known in old._asdict().items():
                 getattr(self._others, name)[: have[0], : have[1]] = known
