@@ -31,6 +31,7 @@ from consumers.contributions import (
     position_record,
     state_of,
 )
+from consumers.epochs import Epoch
 from consumers.exchange_journal import ExchangeJournal, Taken
 from consumers.lane import Lane
 from eventlog.log import Log, LogWriter, Record
@@ -40,6 +41,7 @@ from online_models.item_shares import NO_POST, ItemState
 _ROWS_A_BLOCK: Final = (1024, 64)  # of models without and with synapses
 _RECORDS_A_POLL: Final = 4096
 _MAX_ROWS: Final = 1 << 26
+_GENERATIONS_AN_EPOCH: Final = 1 << 20
 _log = logging.getLogger(__name__)
 
 
@@ -75,19 +77,30 @@ class _Source:
 class Exchange:
     """The exchange of one lane, through `topic`, where each of `partitions` lanes has the partition of its number.
 
-    folder: of the lane's checkpoints. caught_up: whether no event is left that an earlier life may have predicted; before,
+    folder: of the lane's checkpoints; epoch: of their owner, in a group. caught_up: whether no event is left that an earlier life may have predicted; before,
     it exchanges nothing because of time, which that life may not have done there.
     """
 
-    def __init__(self, lane: Lane, log: Log, topic: str, partitions: int, folder: Path, pace: Pace) -> None:
+    def __init__(
+        self,
+        lane: Lane,
+        log: Log,
+        topic: str,
+        partitions: int,
+        folder: Path,
+        pace: Pace,
+        epoch: Epoch | None = None,
+    ) -> None:
         self._lane = lane
         self._topic = topic
         self._pace = pace
         lane.on_items_kept = self._renumber
-        self._journal = ExchangeJournal(folder)
+        self._journal = ExchangeJournal(folder, epoch)
         self._sources = {number: _Source() for number in range(partitions) if number != lane.number}
         self._reader = log.reader(topic, sorted(self._sources))
-        self._generation = 0
+        # What a later owner tells counts more, whenever an earlier one's comes.
+        self._first_generation = 0 if epoch is None else epoch.number * _GENERATIONS_AN_EPOCH
+        self._generation = self._first_generation
         self._evicted = 0
         self._said_ids = 0
         self._sent: dict[str, tuple[NDArray[np.float64], int]] = {}
@@ -115,6 +128,7 @@ class Exchange:
         """Exchange."""
         at = self._lane.learned
         if self._recovering is None:
+            self._journal.check()
             if at != self._exchanged_at:
                 self._publish(writer)
             self._take()
@@ -296,7 +310,8 @@ class Exchange:
 
     def restore(self, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
         """Become what `arrays` and `meta` describe."""
-        self._generation, self._evicted, self._folds = meta["generation"], meta["evicted"], meta["folds"]
+        self._generation = max(meta["generation"], self._first_generation)
+        self._evicted, self._folds = meta["evicted"], meta["folds"]
         self._exchanged_at = meta["exchanged_at"]
         for number, source in self._sources.items():
             if str(number) in meta["sources"]:

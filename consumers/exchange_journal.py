@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from consumers.epochs import Epoch
 from eventlog.errors import CheckpointError
 
 _PREFIX: Final = "taken-"
@@ -35,15 +36,25 @@ _decoder = msgspec.msgpack.Decoder(Taken)
 
 
 class ExchangeJournal:
-    """The journal in the folder of a lane's checkpoints."""
+    """The journal in the folder of a lane's checkpoints; epoch: of its owner, see `consumers.epochs`.
 
-    def __init__(self, folder: Path) -> None:
+    Entries of a newer owner take the place of those of an older one.
+    """
+
+    def __init__(self, folder: Path, epoch: Epoch | None = None) -> None:
         self._folder = folder
+        self._epoch = epoch
+
+    def check(self) -> None:
+        """Raise `FencedError` where another learner owns the lane."""
+        if self._epoch is not None:
+            self._epoch.check()
 
     def write(self, taken: Taken) -> None:
-        """Make an entry durable. Raises `CheckpointError` when the disk refuses."""
+        """Make an entry durable. Raises `CheckpointError` when the disk refuses, `FencedError` for an older owner."""
+        self.check()
         body = msgspec.msgpack.encode(taken)
-        path = self._path(taken.number)
+        path = self._path(taken.number, 0 if self._epoch is None else self._epoch.number)
         temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -62,11 +73,11 @@ class ExchangeJournal:
 
     def read(self, number: int) -> Taken | None:
         """Entry `number`, None where there is none. Raises `CheckpointError` for one that is damaged."""
-        path = self._path(number)
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
+        newest = max(self._folder.glob(f"{_PREFIX}{number:010d}-*.bin"), default=None)
+        if newest is None:
             return None
+        path = newest
+        data = path.read_bytes()
         try:
             if zlib.crc32(data[4:]) != int.from_bytes(data[:4], "little"):
                 raise ValueError("its checksum differs")
@@ -80,9 +91,9 @@ class ExchangeJournal:
     def prune(self, first: int) -> None:
         """Let entries below number `first` go."""
         for path in self._folder.glob(f"{_PREFIX}*.bin"):
-            number = path.stem[len(_PREFIX) :]
+            number = path.stem[len(_PREFIX) :].partition("-")[0]
             if number.isdigit() and int(number) < first:
                 path.unlink(missing_ok=True)
 
-    def _path(self, number: int) -> Path:
-        return self._folder / f"{_PREFIX}{number:010d}.bin"
+    def _path(self, number: int, epoch: int) -> Path:
+        return self._folder / f"{_PREFIX}{number:010d}-{epoch:010d}.bin"

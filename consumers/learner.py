@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from consumers.catalogue_reader import CatalogueReader
+from consumers.epochs import Epoch
 from consumers.exchange import Exchange, Pace
 from consumers.failpoints import failpoint
 from consumers.hand_over import ANY, HandOver
@@ -27,7 +28,7 @@ from consumers.model_versions import ModelVersions
 from consumers.stream import Source, Stream
 from eventlog.deadletter import DeadLetter
 from eventlog.decode import Limits, decode
-from eventlog.errors import BrokerError
+from eventlog.errors import BrokerError, FencedError
 from eventlog.log import Log, LogReader
 from eventlog.model_records import PARTITION, ModelRecord, to_record
 from eventlog.model_registry import ModelRegistry
@@ -46,17 +47,21 @@ _BLOCK_EVENTS = 16_384  # a prediction block is one record, whose size is bounde
 class LearnerConfig:
     """lane: models and clock. merge: one lane over all partitions (replay), or a lane each (live).
 
+    group: whether other learners may take over a lane (`consumers.group_learner`), which is owned by epochs then.
     batch_size: events tested and learned at a time; changes no result. A checkpoint is due after
-    checkpoint_every_events or checkpoint_every_s, whichever comes first. share_every_events, share_every_s: how often
+    checkpoint_every_events or checkpoint_every_s, whichever comes first; that of a state above background_bytes is written
+    in the background (`consumers.snapshot`). share_every_events, share_every_s: how often
     lanes of their own exchange what they learn of items (`LaneConfig.share`). stop_at_end: finish when every announced
     source has ended. batch_model: which one the model `batch` adopts versions of, from the registry at this address.
     """
 
     lane: LaneConfig
     merge: bool = True
+    group: bool = False
     batch_size: int = 4096
     checkpoint_every_events: int = 200_000
     checkpoint_every_s: float = 10.0
+    background_bytes: int = 256 << 20
     share_every_events: int = 4_096
     share_every_s: float = 1.0
     stop_at_end: bool = True
@@ -100,6 +105,8 @@ class Learner:
         self._first_event_at: float | None = None
         self._between_steps = True
         self._waits = False  # a lane, for a batch model
+        self._begun: dict[Stream, tuple[float, dict[int, int]]] = {}  # checkpoints that are being written
+        self.fenced: set[int] = set()  # lanes that turned out to be another learner's
         self.on_dead_letters: Callable[[Sequence[DeadLetter]], None] | None = None
         self._ends_at_start = log.bounds(topics.ratings)
         self.done = config.stop_at_end and all(
@@ -111,11 +118,22 @@ class Learner:
         hand_over = None if self._versions is None else self._hand_over
         shares = self._config.lane.share and not self._config.merge and self._partitions > 1
         exchange = self._exchange if shares else None
-        return Stream(number, group, source, self._config.lane, self._checkpoints, hand_over, exchange)
+        return Stream(
+            number,
+            group,
+            source,
+            self._config.lane,
+            self._checkpoints,
+            hand_over,
+            exchange,
+            epochs=self._config.group,
+        )
 
-    def _open_reader(self) -> LogReader:
-        """A reader of what all lanes read, from where they have read to."""
+    def _open_reader(self) -> LogReader | None:
+        """A reader of what all lanes read, from where they have read to; None without a lane."""
         self._of_partition = {p: stream for stream in self._streams for p in stream.lane.partitions}
+        if not self._streams:
+            return None
         reader = self._log.reader(self._topics.ratings, sorted(self._of_partition))
         for partition, stream in self._of_partition.items():
             offset = stream.intake.next_offset(partition)
@@ -134,11 +152,16 @@ class Learner:
             self.commit()
         for stream in self._streams:
             if stream.lane.number in partitions:
+                self._begun.pop(stream, None)
                 stream.close()
+        self.fenced -= set(partitions)
         self._change([stream for stream in self._streams if stream.lane.number not in partitions])
 
     def _change(self, streams: list[Stream]) -> None:
-        self._reader.close()
+        if streams == self._streams:
+            return
+        if self._reader is not None:
+            self._reader.close()
         self._streams = streams
         self._reader = self._open_reader()
         self._ends_at_start = self._log.bounds(self._topics.ratings)
@@ -152,10 +175,10 @@ class Learner:
         assert self._versions is not None
         return HandOver(lane, self._versions, self._publish_durably)
 
-    def _exchange(self, lane: Lane, folder: Path) -> Exchange:
+    def _exchange(self, lane: Lane, folder: Path, epoch: Epoch | None) -> Exchange:
         pace = Pace(self._config.share_every_events, self._config.share_every_s)
         self._log.create_topic(self._topics.contributions, self._partitions, compacted=True)
-        return Exchange(lane, self._log, self._topics.contributions, self._partitions, folder, pace)
+        return Exchange(lane, self._log, self._topics.contributions, self._partitions, folder, pace, epoch)
 
     def _publish_durably(self, records: list[ModelRecord]) -> None:
         self._writer.append(self._topics.models, PARTITION, [to_record(record) for record in records])
@@ -192,15 +215,19 @@ class Learner:
             self._since_commit += taken
             failpoint("batch_learned")
         self._hold_back()
-        if self._config.stop_at_end and all(stream.intake.ended for stream in self._streams):
+        if (
+            self._config.stop_at_end
+            and self._streams
+            and all(stream.intake.ended for stream in self._streams)
+        ):
             self._summarise()
             self.commit()
             self.done = True
         elif self._commit_due():
-            self.commit()
+            self.commit(wait=False)
         elif time.monotonic() - self._flushed_at > _FLUSH_EVERY_S:
             self._flush()
-        if self._publisher:
+        if self._publisher and self._streams:
             self._publisher.publish(
                 self._streams, time.monotonic() - started if taken else None, final=self.done
             )
@@ -212,7 +239,7 @@ class Learner:
 
         Nothing while a lane waits: what it cannot learn yet would only grow.
         """
-        if self._waits:
+        if self._waits or self._reader is None:
             time.sleep(min(timeout_s, _LOOK_AGAIN_S))
             return
         records = events = 0
@@ -254,7 +281,11 @@ class Learner:
             ends, positions = self._ends_at_start, stream.intake.positions
             stream.exchange.caught_up = all(offset >= ends[p].end for p, (offset, _) in positions.items())
         if stream.exchange.room() == 0:
-            stream.exchange.step(self._writer)
+            try:
+                stream.exchange.step(self._writer)
+            except FencedError as error:
+                _log.warning("%s", error)
+                self.fenced.add(stream.lane.number)
 
     def _room(self, stream: Stream) -> int:
         """How many events may be taken next; 0 where the lane must wait for a batch model first."""
@@ -271,10 +302,13 @@ class Learner:
         """Pause partitions that are far ahead of a merge, so that its buffers stay bounded."""
         for stream in self._streams:
             full = stream.intake.full
+            assert self._reader is not None
             self._reader.pause(full)
             self._reader.resume(set(stream.lane.partitions) - full)
 
     def _commit_due(self) -> bool:
+        if self._begun:
+            return False  # a checkpoint is still being written
         waited = time.monotonic() - self._committed_at
         many = self._since_commit >= self._config.checkpoint_every_events
         return many or (self._since_commit > 0 and waited >= self._config.checkpoint_every_s)
@@ -283,29 +317,59 @@ class Learner:
         self._writer.flush()
         self._flushed_at = time.monotonic()
 
-    def commit(self) -> None:
-        """Make what was learned durable; see the module for the order."""
+    def commit(self, *, wait: bool = True) -> None:
+        """Make what was learned durable; see the module for the order.
+
+        wait: until it is; else checkpoints of lanes above `background_bytes` are only begun, and their offsets are
+        committed in a later step, when they are durable.
+        """
+        for stream in list(self._begun):
+            self._end_save(stream)
         failpoint("outputs_appended")
         self._flush()
         failpoint("outputs_acknowledged")
         offsets: dict[int, int] = {}
+        started = time.monotonic()
         for stream in self._streams:
-            started = time.monotonic()
             self._catalogue.read(stream.lane.rows)
-            state_bytes = stream.save()
-            offsets |= {partition: at for partition, (at, _) in stream.intake.positions.items()}
-            if self._publisher:
-                self._publisher.checkpointed(state_bytes, time.monotonic() - started)
-        if self._publisher:
+            positions = {partition: at for partition, (at, _) in stream.intake.positions.items()}
+            if not wait and stream.state_bytes > self._config.background_bytes:
+                self._begun[stream] = (time.monotonic(), positions)
+                stream.begin_save()
+            elif self._saved(stream, stream.save, time.monotonic()):
+                offsets |= positions
+        if self._publisher and self._streams:
+            self._publisher.paused(time.monotonic() - started)
             self._publisher.look_at_synapses(self._streams)
+        self._commit_offsets(offsets)
+        self._since_commit = 0
+        self._committed_at = time.monotonic()
+
+    def _end_save(self, stream: Stream) -> None:
+        """End a checkpoint that was begun; waits for it."""
+        began, positions = self._begun.pop(stream)
+        if self._saved(stream, stream.end_save, began):
+            self._commit_offsets(positions)
+
+    def _saved(self, stream: Stream, save: Callable[[], int], began: float) -> bool:
+        """Save, or find that the lane is another learner's by now: then False."""
+        try:
+            state_bytes = save()
+        except FencedError as error:
+            _log.warning("%s", error)
+            self.fenced.add(stream.lane.number)
+            return False
+        if self._publisher:
+            self._publisher.checkpointed(state_bytes, time.monotonic() - began)
+        return True
+
+    def _commit_offsets(self, offsets: dict[int, int]) -> None:
         failpoint("checkpointed")
         try:
             self._log.commit(GROUP, self._topics.ratings, offsets)
         except BrokerError as error:
             _log.warning("offsets are not committed; they are information only: %s", error)
         failpoint("offsets_committed")
-        self._since_commit = 0
-        self._committed_at = time.monotonic()
 
     def _summarise(self) -> None:
         """Say once per lane what its state is at the end."""
@@ -321,7 +385,10 @@ class Learner:
         """
         if self._since_commit and self._between_steps and not self.done:
             self.commit()
-        self._reader.close()
+        for stream in list(self._begun):
+            self._end_save(stream)
+        if self._reader is not None:
+            self._reader.close()
         self._writer.close()
         if self._versions is not None:
             self._versions.close()

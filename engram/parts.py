@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
@@ -24,6 +25,9 @@ from online_models.model import ModelConfig
 from online_models.registry import DEFAULT_MODELS
 from producers.replay import Pace, Replay
 from producers.stream import EventStream
+
+if TYPE_CHECKING:
+    from eventlog.kafka_membership import KafkaMembership
 
 # Settings that a report states beside those with a place of their own in it.
 _REPORTED = (
@@ -155,10 +159,11 @@ def build_learner(
     *,
     until_end: bool,
 ) -> Learner:
-    """Make the learner, from its newest checkpoint where there is one."""
+    """Make the learner, from its newest checkpoint where there is one; in a group it has no partition yet."""
     config = LearnerConfig(
         lane=lane_config(settings),
         merge=settings.merge,
+        group=settings.group,
         batch_size=settings.batch_size,
         checkpoint_every_events=settings.checkpoint_every_events,
         checkpoint_every_s=settings.checkpoint_every_s,
@@ -170,7 +175,21 @@ def build_learner(
         registry=settings.registry,
     )
     metrics = LearnerMetrics(registry) if registry is not None else None
-    return Learner(log, topics, config, Path(settings.checkpoint_dir), metrics)
+    partitions = () if settings.group else None
+    return Learner(log, topics, config, Path(settings.checkpoint_dir), metrics, partitions)
+
+
+def join_group(settings: Settings, topics: Topics) -> KafkaMembership:
+    """Join the learners of a deployment. Raises `SettingsError` where there can be no group, `BrokerError` without broker."""
+    if settings.log != "kafka" or settings.kafka is None or settings.merge:
+        raise SettingsError(
+            f"group is true with log {settings.log!r} and merge {str(settings.merge).lower()}, expected --log kafka "
+            "--bootstrap HOST:PORT --merge false"
+        )
+    from eventlog.kafka_membership import KafkaMembership
+
+    group = f"{topics.ratings}.learners"
+    return KafkaMembership(settings.kafka, kafka_security(settings), topics.ratings, group)
 
 
 def run_info(settings: Settings, source: Source, data_digest: str, seconds: float | None) -> RunInfo:

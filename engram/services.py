@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,12 +16,13 @@ from prometheus_client import CollectorRegistry
 
 from consumers.checkpoint import CheckpointStore
 from consumers.evaluator import Evaluator
+from consumers.group_learner import GroupLearner
 from consumers.metrics import EvaluatorMetrics
 from consumers.metrics_server import Health
 from engram import options
 from engram.children import StopRequest, say
 from engram.options import settings_command
-from engram.parts import build_learner, create_topics, lane_config, open_log, serve_metrics
+from engram.parts import build_learner, create_topics, join_group, lane_config, open_log, serve_metrics
 from engram.process_log import log_to_stderr
 from engram.recompute import recompute
 from engram.settings import Settings, describe
@@ -72,10 +74,18 @@ def learn(settings: Settings, until_end: UntilEnd = False, with_parent: WithPare
         log = stack.enter_context(open_log(settings))
         create_topics(log, topics, settings.partitions)
         learner = build_learner(settings, log, topics, registry, until_end=until_end)
+        step: Callable[[float], int] = learner.step
+        if settings.group:
+            if until_end:
+                raise SettingsError(
+                    "until_end is true and group too, expected a group that runs until stopped"
+                )
+            # Left last, when everything is committed.
+            step = GroupLearner(learner, stack.enter_context(join_group(settings, topics))).step
         health = Health()
         say(ready=True, metrics_port=serve_metrics(stack, registry, settings, health=health))
         while not stop and not learner.done:
-            learner.step(0.2)
+            step(0.2)
             health.beat()
         learner.close()
         if learner.done:

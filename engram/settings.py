@@ -125,6 +125,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     merge: Annotated[
         bool, _is("merge all partitions by event time (a replay), or learn each as it arrives (live)")
     ] = True
+    group: Annotated[
+        bool, _is("share the partitions with other learners, in a Kafka consumer group; with merge false")
+    ] = False
     share: Annotated[
         bool, _is("let lanes that learn a partition each teach each other what they learn of items")
     ] = False
