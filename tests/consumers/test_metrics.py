@@ -117,7 +117,19 @@ def test_names_units_and_labels_conform() -> None:
         if metric.unit in {"seconds", "bytes", "ratio", "bits"}:
             assert metric.name.removesuffix("_total").endswith(f"_{metric.unit}"), metric.name
         assert set(metric.labels) <= {
-            *("model", "baseline", "reason", "partition", "k", "span", "slice", "q", "detector", "step"),
+            *(
+                "model",
+                "baseline",
+                "reason",
+                "partition",
+                "k",
+                "span",
+                "slice",
+                "q",
+                "detector",
+                "step",
+                "direction",
+            ),
             *("method", "route", "status"),
         }
         assert metric.help.endswith(".")
