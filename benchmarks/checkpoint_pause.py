@@ -42,8 +42,8 @@ def write_events(log: SqliteLog, events: int, items: int) -> None:
             seq = np.arange(first, first + n, dtype=np.int64)
             batch = EventBatch(
                 sources=("made",),
-                users=np.array([b"u%d" % user for user in random.integers(0, 50_000, n)]),
-                items=np.array([b"i%d" % item for item in random.integers(0, items, n)]),
+                users=np.char.add(b"u", random.integers(0, 50_000, n).astype("S8")),
+                items=np.char.add(b"i", random.integers(0, items, n).astype("S8")),
                 ratings=np.full(n, 4.0),
                 event_time_ms=seq * 1_000,
                 kinds=np.zeros(n, np.uint8),
@@ -64,7 +64,7 @@ def fill(learner: Learner, items: int) -> None:
     rows, model = stream.lane.rows, stream.lane.models["hebbian"]
     assert isinstance(model, Hebbian)
     for first in range(0, items, 1 << 16):
-        rows.learn_of(np.array([b"i%d" % item for item in range(first, min(first + (1 << 16), items))]))
+        rows.learn_of(np.char.add(b"i", np.arange(first, min(first + (1 << 16), items)).astype("S8")))
     model._reserve(items)
     synapses, random = model._store.synapses, np.random.default_rng(3)
     for first in range(0, items, 1 << 14):
@@ -73,6 +73,19 @@ def fill(learner: Learner, items: int) -> None:
         synapses.weight[part] = random.random(shape, np.float32)
         synapses.post[part] = random.integers(0, items, shape, np.int32)
     synapses.used[:items] = WIDTH
+
+
+def time_commits(learner: Learner, pauses: list[tuple[float, float]]) -> None:
+    """Note of each commit that does not wait the seconds of wall clock and of CPU that it takes."""
+    commit = learner.commit
+
+    def timed(*, wait: bool = True) -> None:
+        wall, cpu = time.perf_counter(), time.process_time()
+        commit(wait=wait)
+        if not wait:
+            pauses.append((time.perf_counter() - wall, time.process_time() - cpu))
+
+    learner.commit = timed  # type: ignore[method-assign]
 
 
 def main() -> None:
@@ -98,15 +111,7 @@ def main() -> None:
         fill(learner, items)
         [stream] = learner.streams
         pauses: list[tuple[float, float]] = []
-        commit = learner.commit
-
-        def timed_commit(*, wait: bool = True) -> None:
-            wall, cpu = time.perf_counter(), time.process_time()
-            commit(wait=wait)
-            if not wait:
-                pauses.append((time.perf_counter() - wall, time.process_time() - cpu))
-
-        learner.commit = timed_commit  # type: ignore[method-assign]
+        time_commits(learner, pauses)
         longest, durable, began, children = 0.0, [], None, 0.0
         forks: list[float] = []
         while stream.lane.learned < args.events:
@@ -122,7 +127,7 @@ def main() -> None:
                     forks.append(round(1e3 * stream.snapshot.pause_s, 1))
         learner.close()
         objects = sum(path.stat().st_size for path in Path(folder, "checkpoints").rglob("objects/*"))
-        del stream, commit, learner
+        del stream, learner
         children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
         started, cpu = time.perf_counter(), time.process_time()
         again = Learner(log, TOPICS, config, Path(folder, "checkpoints"))
