@@ -168,7 +168,6 @@ def build_learner(
         checkpoint_every_events=settings.checkpoint_every_events,
         checkpoint_every_s=settings.checkpoint_every_s,
         share_every_events=settings.share_every_events,
-        share_every_s=settings.share_every_s,
         stop_at_end=until_end,
         limits=rating_limits(settings),
         batch_model=settings.batch_model,
