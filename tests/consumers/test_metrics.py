@@ -50,6 +50,10 @@ FIGURES = LearnerFigures(
         "engram_batch_refused_total": {("torn",): 1.0},
         "engram_batch_version": {("batch",): 4.0},
     },
+    exchanges={
+        "engram_contribution_bytes_total": {("sent",): 200.0, ("taken",): 600.0},
+        "engram_contribution_age_seconds": {(): 1.5},
+    },
 )
 EVALUATED = {
     "hebbian": {

@@ -16,7 +16,7 @@ from dashboards.promql import GRAFANA
 # What a large deployment has of each label.
 CARDINALITY = {
     **{"model": 8, "baseline": 3, "k": 3, "span": 8, "slice": 8, "q": 3, "detector": 1},
-    **{"reason": 16, "partition": 16, "method": 3, "route": 12, "status": 4, "step": 4},
+    **{"reason": 16, "partition": 16, "method": 3, "route": 12, "status": 4, "step": 4, "direction": 2},
 }
 
 
