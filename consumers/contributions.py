@@ -26,6 +26,7 @@ SCHEMA_VERSION: Final = 1
 IDS_A_BLOCK: Final = 256
 POSITION_KEY: Final = b"position"
 _HALF = np.float16
+_MOST_SYNAPSES: Final = 1 << 22  # of a block, when its rows are made as long as the longest
 
 
 class Ids(msgspec.Struct, frozen=True, tag="ids", kw_only=True):
@@ -38,7 +39,11 @@ class Ids(msgspec.Struct, frozen=True, tag="ids", kw_only=True):
     v: int = SCHEMA_VERSION
 
     def array(self) -> NDArray[np.bytes_]:
-        """The ids, `S<width>`[n]."""
+        """The ids, `S<width>`[n]. Raises `ValueError` where there are none, or their bytes do not fit."""
+        if self.first < 0 or self.width < 1 or not self.ids or len(self.ids) % self.width:
+            raise ValueError(
+                f"ids from row {self.first} on: {len(self.ids)} bytes of width {self.width}, expected a multiple of it"
+            )
         return np.frombuffer(self.ids, f"S{self.width}")
 
 
@@ -134,6 +139,11 @@ def state_of(said: Block) -> ItemState:
             f"block of {said.model}: {n} rows from {said.first} on with {len(counts)} counts of {len(posts)} posts and {len(weights)} weights"
         )
     width = int(counts.max(initial=0))
+    if n * width > _MOST_SYNAPSES:
+        raise ValueError(f"block of {said.model}: {n} rows of up to {width} synapses, expected fewer")
+    for name, values in (("activity", activity), ("weights", weights), ("largest", largest)):
+        if not (np.isfinite(values) & (values >= 0)).all():
+            raise ValueError(f"block of {said.model}: {name} are not all finite and 0 or more")
     post, weight = np.full((n, width), NO_POST, np.int32), np.zeros((n, width), np.float32)
     there = np.arange(width) < counts[:, None]
     post[there] = posts

@@ -240,15 +240,19 @@ class Exchange:
         """Learn which of the source's rows is which item; all is said anew in a new generation."""
         if said.generation < source.generation:
             return
+        try:
+            ids = said.array()
+        except ValueError as error:
+            _log.warning("a contribution of lane %d is left out: %s", number, error)
+            return
+        if said.first + len(ids) > _MAX_ROWS:
+            return
         if said.generation > source.generation:
             source.generation, source.row_of = said.generation, np.zeros(0, np.int32)
             for name, model in self._lane.models.items():
                 if model.shares is not None:
                     model.shares.withdraw(number)
                     changed[name].append(np.arange(len(self._lane.rows.items), dtype=np.int32))
-        ids = said.array()
-        if said.first + len(ids) > _MAX_ROWS:
-            return
         have = len(source.row_of)
         row_of = np.full(max(said.first + len(ids), have), ABSENT, np.int32)
         row_of[:have] = source.row_of

@@ -125,9 +125,11 @@ class KafkaMembership:
     def close(self) -> None:
         """Leave the group; whatever was assigned is another's then, so it must have been given up before."""
         self._closing.set()
-        for change in self.changes() if self._failure is None else ():
-            change.done()
-        self._thread.join()
+        while self._thread.is_alive():
+            if self._failure is None:
+                for change in self.changes():
+                    change.done()
+            self._thread.join(_POLL_MS / 1000)
         self._consumer.close(autocommit=False)
 
     def __enter__(self) -> Self:

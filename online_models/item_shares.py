@@ -286,10 +286,11 @@ class ItemShares:
         if source not in self._sources:
             self._sources.append(source)
             self._reserve_others()
-        of, others, k = self._sources.index(source), self._others, state.weight.shape[1]
+        of, others = self._sources.index(source), self._others
+        k = min(state.weight.shape[1], self._width)  # another configuration may have longer rows
         others.activity[of, rows], others.base[of, rows] = state.activity, state.base
         others.weight[of, rows], others.post[of, rows] = 0, NO_POST
-        others.weight[of, rows, :k], others.post[of, rows, :k] = state.weight, state.post
+        others.weight[of, rows, :k], others.post[of, rows, :k] = state.weight[:, :k], state.post[:, :k]
 
     def newest_base(self, rows: NDArray[np.int32]) -> int:
         """The latest tick of a scale on which others have told of `rows`; 0 for none."""

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from consumers.contributions import Block, Ids, position_record
 from consumers.exchange import Exchange
 from consumers.exchange_journal import ExchangeJournal, Taken
 from consumers.lane import Lane
@@ -18,6 +20,7 @@ from consumers.learner import Learner, LearnerConfig
 from consumers.predictions import PredictionBlock, decode_prediction
 from consumers.repartition import read_lanes, repartition
 from eventlog.errors import CheckpointError, SettingsError
+from eventlog.log import Record
 from eventlog.partitioner import partition_of
 from eventlog.sqlite_log import SqliteLog
 from online_models.hebbian import Hebbian, HebbianConfig
@@ -287,6 +290,41 @@ def test_a_topic_that_grows_leaves_the_sum_as_it_is(log: SqliteLog, tmp_path: Pa
         exchange_all(again, log)
     assert sum(stream.lane.learned for stream in again.streams) == len(GOOD)
     again.close()
+
+
+def test_contributions_that_cannot_be_read_are_left_out(log: SqliteLog, tmp_path: Path) -> None:
+    learner = start(log, tmp_path / "lanes", lane_config(4_096))
+    learner.run()
+    exchange_all(learner, log)
+    want = digests(learner)
+    [first, *_] = learner.streams
+    assert isinstance(first.exchange, Exchange)
+    generation = first.exchange._sources[1].generation
+    one, nothing = np.ones(1).tobytes(), b"\0" * 4
+    bad = [
+        b"no msgpack",
+        Ids(generation=generation, first=0, width=0, ids=b""),
+        Ids(generation=generation, first=-1, width=1, ids=b"x"),
+        Block(generation=generation, model="hebbian", first=0, base=0, activity=b"123"),
+        Block(generation=generation, model="unknown", first=0, base=0, activity=b""),
+        Block(generation=generation, model="hebbian", first=-5, base=0, activity=one, counts=nothing, largest=nothing),
+        Block(
+            generation=generation, model="popularity", first=0, base=0, activity=np.array([np.nan]).tobytes(),
+            counts=nothing, largest=nothing,
+        ),
+        Block(
+            generation=generation, model="hebbian", first=0, base=0, activity=np.ones(1 << 12).tobytes(),
+            counts=np.array([0] * ((1 << 12) - 1) + [1 << 12], np.int32).tobytes(), posts=b"\0" * 4 * (1 << 12),
+            largest=b"\0" * 4 * (1 << 12), weights=b"\0" * 2 * (1 << 12),
+        ),
+    ]  # fmt: skip
+    with log.writer() as writer:
+        values = [one if isinstance(one, bytes) else msgspec.msgpack.encode(one) for one in bad]
+        told = [Record(b"bad/%d" % at, value) for at, value in enumerate(values)]
+        writer.append(TOPICS.contributions, 1, [*told, position_record(generation, 0, 0)])
+    first.exchange._take()
+    assert digests(learner) == want
+    learner.close()
 
 
 def test_a_damaged_journal_is_a_named_error(tmp_path: Path) -> None:
