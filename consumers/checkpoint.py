@@ -15,18 +15,21 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from consumers.epochs import Epoch
 from consumers.failpoints import failpoint
 from eventlog.errors import CheckpointCorruptError, CheckpointError, CheckpointNewerError
+from eventlog.hostile import decode_errors
 
 SCHEMA = 2
 _SCHEMA_WITHOUT_BLOCKS = 1
@@ -36,16 +39,19 @@ _log = logging.getLogger(__name__)
 Array = NDArray[Any]
 
 
+_Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]  # the name of a file, too: never a path
+
+
 class _ArrayEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    dtype: str
-    shape: tuple[int, ...]
-    sha256: str = ""
-    blocks: tuple[str, ...] = ()
+    dtype: Annotated[str, Meta(max_length=100)]
+    shape: tuple[Annotated[int, Meta(ge=0)], ...]
+    sha256: _Digest | None = None
+    blocks: tuple[_Digest, ...] = ()
 
     @property
     def objects(self) -> tuple[str, ...]:
         """Names of the objects that hold its bytes, in order."""
-        return self.blocks or (self.sha256,)
+        return self.blocks or ((self.sha256,) if self.sha256 else ())
 
 
 class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,7 +222,8 @@ class CheckpointStore:
     def _read_manifest(self, version: int) -> _Manifest:
         path = self._manifest_path(version)
         try:
-            raw = msgspec.json.decode(path.read_bytes())
+            with decode_errors():
+                raw = msgspec.json.decode(path.read_bytes())
             schema = raw.get("schema")
             if isinstance(schema, int) and schema > SCHEMA:
                 raise CheckpointNewerError(
@@ -227,26 +234,31 @@ class CheckpointStore:
             if _sha256(_canonical(raw)) != stated:
                 raise CheckpointCorruptError(f"{path}: sha256 differs from the manifest's own")
             return msgspec.convert({**raw, "sha256": stated}, _Manifest)
-        except (OSError, msgspec.MsgspecError, AttributeError, KeyError) as error:
+        except (OSError, msgspec.MsgspecError, AttributeError, KeyError, TypeError) as error:
             raise CheckpointCorruptError(f"{path}: {error!r}") from error
 
     def _read_object(self, name: str, entry: _ArrayEntry) -> Array:
         try:
-            array = np.empty(entry.shape, np.dtype(entry.dtype))
+            dtype = np.dtype(entry.dtype)
+            paths = [self._objects / digest for digest in entry.objects]
+            expected = math.prod(entry.shape) * dtype.itemsize
+            found = sum(path.stat().st_size for path in paths)
+            if found != expected:
+                raise CheckpointCorruptError(
+                    f"array {name}: {', '.join(map(str, paths[:3]))} has {found:,} bytes, expected {expected:,}"
+                )
+            array = np.empty(entry.shape, dtype)
             raw, at = array.reshape(-1).view(np.uint8), 0
-            for digest in entry.objects:
-                path = self._objects / digest
+            for path in paths:
+                size = path.stat().st_size
+                part = raw[at : at + size]
                 with path.open("rb") as file:
-                    size = os.fstat(file.fileno()).st_size
-                    part = raw[at : at + size]
                     read = file.readinto(part)  # type: ignore[arg-type]
-                if read != size or len(part) != size or _sha256(part) != digest:
+                if read != size or len(part) != size or _sha256(part) != path.name:
                     raise CheckpointCorruptError(f"array {name}: {path} differs from its sha256")
                 at += size
-            if at != len(raw):
-                raise CheckpointCorruptError(f"array {name}: {at} bytes, expected {len(raw)}")
             return array
-        except (OSError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise CheckpointCorruptError(f"array {name}: {error}") from error
 
     def _prune(self) -> None:

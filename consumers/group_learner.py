@@ -47,6 +47,7 @@ class GroupLearner:
     def _make(self, change: Change) -> None:
         mine = {stream.lane.number for stream in self._learner.streams}
         _log.info("partitions %s: %s", sorted(change.partitions), change.kind.value)
+        self._learner.rebalanced(change.kind.value)
         if change.kind is ChangeKind.ASSIGNED:
             self._learner.take(change.partitions - mine)
         else:

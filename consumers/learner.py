@@ -118,16 +118,8 @@ class Learner:
         hand_over = None if self._versions is None else self._hand_over
         shares = self._config.lane.share and not self._config.merge and self._partitions > 1
         exchange = self._exchange if shares else None
-        return Stream(
-            number,
-            group,
-            source,
-            self._config.lane,
-            self._checkpoints,
-            hand_over,
-            exchange,
-            epochs=self._config.group,
-        )
+        of, folder, epochs = self._config.lane, self._checkpoints, self._config.group
+        return Stream(number, group, source, of, folder, hand_over, exchange, epochs=epochs)
 
     def _open_reader(self) -> LogReader | None:
         """A reader of what all lanes read, from where they have read to; None without a lane."""
@@ -145,6 +137,11 @@ class Learner:
         """Learn these partitions too, from their checkpoints on. Raises as `Stream` does."""
         added = [self._open_stream(partition, [partition]) for partition in sorted(partitions)]
         self._change(sorted([*self._streams, *added], key=lambda stream: stream.lane.number))
+
+    def rebalanced(self, change: str) -> None:
+        """Count a change of what the group assigns, for the metrics."""
+        if self._publisher:
+            self._publisher.rebalanced(change)
 
     def release(self, partitions: Collection[int], *, commit: bool) -> None:
         """Learn these partitions no longer; commit what was learned, unless they are another's already."""
@@ -227,7 +224,7 @@ class Learner:
             self.commit(wait=False)
         elif time.monotonic() - self._flushed_at > _FLUSH_EVERY_S:
             self._flush()
-        if self._publisher and self._streams:
+        if self._publisher:
             self._publisher.publish(
                 self._streams, time.monotonic() - started if taken else None, final=self.done
             )
@@ -366,7 +363,7 @@ class Learner:
     def _commit_offsets(self, offsets: dict[int, int]) -> None:
         failpoint("checkpointed")
         try:
-            self._log.commit(GROUP, self._topics.ratings, offsets)
+            self._log.commit(self._topics.group(GROUP), self._topics.ratings, offsets)
         except BrokerError as error:
             _log.warning("offsets are not committed; they are information only: %s", error)
         failpoint("offsets_committed")

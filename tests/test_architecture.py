@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "batch_models": {"eventlog", "evaluation"},
     "consumers": {"eventlog", "online_models", "evaluation"},
     "serving": {"eventlog", "online_models", "consumers"},
-    "dashboards": {"consumers.metrics_table"},
+    "dashboards": {"consumers.metric", "consumers.metrics_table"},
     "engram": {
         "eventlog",
         "producers",
