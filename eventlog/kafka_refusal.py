@@ -28,8 +28,8 @@ def why_refused(address: str, client: Mapping[str, Any]) -> str:
     else:
         try:
             context = _context(client)
-        except (OSError, ssl.SSLError, ValueError) as error:
-            return f"ssl_cafile, ssl_certfile, ssl_keyfile or ssl_password cannot be used: {_said(error)}"
+        except (OSError, ssl.SSLError, ValueError) as unusable:
+            return f"ssl_cafile, ssl_certfile, ssl_keyfile or ssl_password cannot be used: {_said(unusable)}"
         error = _shakes_hands(address, context)
         if isinstance(error, ssl.SSLCertVerificationError):
             return f"the broker's certificate is not one of ssl_cafile, or not of this host: {error.verify_message}"

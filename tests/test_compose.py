@@ -76,6 +76,9 @@ def test_settings_in_the_environment_are_settings() -> None:
 
 def test_learners_and_trainer_share_the_registry_and_nothing_else() -> None:
     settings = load({}, environment=environment_of(OURS["api"]))
+    trained = read_compose({"ENGRAM_BATCH_MODEL": "ials"})["services"]
+    assert trained["trainer"]["command"][1] == "ials"
+    assert load({}, environment=environment_of(trained["api"])).batch_model == "ials"
     sharing = {
         name for name, service in OURS.items() if f"registry:{settings.registry}" in service["volumes"]
     }
