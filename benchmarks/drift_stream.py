@@ -28,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.one_off_users import resident_bytes, slope
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import Lane
+from consumers.lane_config import LaneConfig
 from consumers.predictions import PredictionBlock
 from eventlog.events import EventBatch
 from online_models.ageing import AdaptiveDecayConfig

@@ -28,7 +28,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmarks.river_ranking import time_river
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import Lane
+from consumers.lane_config import LaneConfig
 from consumers.lane_measures import LaneMeasures, MeasuresConfig
 from engram.warm import warm_up_evaluator, warm_up_learner
 from evaluation.prequential import PrequentialConfig

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import Lane
+from consumers.lane_config import LaneConfig
 from consumers.lane_measures import LaneMeasures, MeasuresConfig
 from evaluation.prequential import PrequentialConfig
 from evaluation.significance import SignificanceConfig

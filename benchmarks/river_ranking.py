@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 from river import reco
 
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import Lane
+from consumers.lane_config import LaneConfig
 from consumers.versions import versions
 from engram.warm import warm_up_learner
 from eventlog.events import EventBatch, Kind

@@ -18,7 +18,8 @@ from pathlib import Path
 from river import reco
 
 from benchmarks.river_ranking import BATCH, load
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import Lane
+from consumers.lane_config import LaneConfig
 from consumers.versions import versions
 from engram.warm import warm_up_learner
 from eventlog.events import EventBatch

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.lane import LaneConfig
+from consumers.lane_config import LaneConfig
 from consumers.learner import Learner, LearnerConfig
 from eventlog.artefact import FACTORS, Artefact, Manifest, Trace, digest_of
 from eventlog.codec import encode_event

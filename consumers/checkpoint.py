@@ -2,11 +2,12 @@
 
 ::
 
-    DIRECTORY/objects/<sha256>          the bytes of one array
+    DIRECTORY/objects/<sha256>          the bytes of one array, or of one block of a large one
     DIRECTORY/manifest-<version>.json   {schema, version, meta, arrays: {name: {dtype, shape, sha256}}, sha256}
 
-A manifest that exists is complete: its objects were durable before it was renamed into place. Arrays that did
-not change since an earlier checkpoint are not written again. A corrupt checkpoint is skipped for the one before,
+A manifest that exists is complete: its objects were durable before it was renamed into place. An array of more than
+`BLOCK_BYTES` is cut into blocks (`blocks` in place of `sha256`, and schema 2), so a checkpoint is incremental: what did not
+change since an earlier one, block by block, is not written again. A corrupt checkpoint is skipped for the one before,
 with a warning; when none is left the error is fatal, for starting from nothing would be a silent loss.
 """
 
@@ -16,7 +17,7 @@ import hashlib
 import logging
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -25,20 +26,32 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from consumers.epochs import Epoch
 from consumers.failpoints import failpoint
 from eventlog.errors import CheckpointCorruptError, CheckpointError, CheckpointNewerError
 from eventlog.hostile import decode_errors
 
-SCHEMA = 1
+SCHEMA = 2
+_SCHEMA_WITHOUT_BLOCKS = 1
+BLOCK_BYTES = 16 << 20
 _log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
 
 
-class _ArrayEntry(msgspec.Struct, frozen=True):
+_Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]  # the name of a file, too: never a path
+
+
+class _ArrayEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     dtype: Annotated[str, Meta(max_length=100)]
     shape: tuple[Annotated[int, Meta(ge=0)], ...]
-    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]  # the name of a file, too: never a path
+    sha256: _Digest | None = None
+    blocks: tuple[_Digest, ...] = ()
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Names of the objects that hold its bytes, in order."""
+        return self.blocks or ((self.sha256,) if self.sha256 else ())
 
 
 class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,11 +83,13 @@ class CheckpointInfo(NamedTuple):
 class CheckpointStore:
     """The checkpoints of one owner (a lane of the learner, or the evaluator) in one directory.
 
-    keep: how many versions stay; older ones are deleted after a newer one is in place.
+    keep: how many versions stay; older ones are deleted after a newer one is in place. epoch: of an owner that others
+    may follow while it lives; every `save` raises `FencedError` then.
     """
 
-    def __init__(self, directory: Path, keep: int = 3) -> None:
+    def __init__(self, directory: Path, keep: int = 3, epoch: Epoch | None = None) -> None:
         self.directory = directory
+        self._epoch = epoch
         self._objects = directory / "objects"
         self._keep = keep
         # Objects known to be durable, so that unchanged arrays cost a hash and no write.
@@ -86,12 +101,18 @@ class CheckpointStore:
             self._objects.mkdir(parents=True, exist_ok=True)
             versions = self.versions()
             version = versions[-1] + 1 if versions else 1
+            if self._epoch is not None:
+                self._epoch.check()
+                version = self._epoch.next_version(versions)
             # (1) objects, each durable under its content's name
             entries = {name: self._write_object(array) for name, array in arrays.items()}
             _sync_directory(self._objects)
             failpoint("checkpoint_objects")
+            if self._epoch is not None:
+                self._epoch.check()
             # (2) the manifest, complete or absent
-            manifest = _Manifest(schema=SCHEMA, version=version, meta=dict(meta), arrays=entries, sha256="")
+            schema = SCHEMA if any(entry.blocks for entry in entries.values()) else _SCHEMA_WITHOUT_BLOCKS
+            manifest = _Manifest(schema=schema, version=version, meta=dict(meta), arrays=entries, sha256="")
             self._write_manifest(manifest)
             failpoint("checkpoint_manifest")
             # (3) what nothing refers to any more
@@ -123,7 +144,7 @@ class CheckpointStore:
         """Load one version. Raises `CheckpointCorruptError` or `CheckpointNewerError`."""
         manifest = self._read_manifest(version)
         arrays = {name: self._read_object(name, entry) for name, entry in manifest.arrays.items()}
-        self._durable.update(entry.sha256 for entry in manifest.arrays.values())
+        self._durable.update(name for entry in manifest.arrays.values() for name in entry.objects)
         return Checkpoint(arrays, manifest.meta, version)
 
     def restore(self, version: int) -> int:
@@ -139,6 +160,14 @@ class CheckpointStore:
         except OSError as error:
             raise CheckpointError(f"checkpoint in {self.directory} failed: {error}") from error
         return manifest.version
+
+    def durable_objects(self) -> set[str]:
+        """Names of objects that are known to be durable, which a `save` does not write again."""
+        return set(self._durable)
+
+    def note_durable(self, names: Iterable[str]) -> None:
+        """Take note of objects that another process has made durable."""
+        self._durable.update(names)
 
     def versions(self) -> list[int]:
         """Versions that have a manifest, ascending."""
@@ -167,16 +196,24 @@ class CheckpointStore:
 
     def _write_object(self, array: Array) -> _ArrayEntry:
         data = np.ascontiguousarray(array)
+        if data.nbytes <= BLOCK_BYTES:
+            return _ArrayEntry(data.dtype.str, array.shape, self._write_bytes(data))
+        raw = data.reshape(-1).view(np.uint8)
+        starts = range(0, len(raw), BLOCK_BYTES)
+        blocks = tuple(self._write_bytes(raw[start : start + BLOCK_BYTES]) for start in starts)
+        return _ArrayEntry(data.dtype.str, array.shape, blocks=blocks)
+
+    def _write_bytes(self, data: Array) -> str:
         digest = _sha256(data)
         if digest not in self._durable:
             # Also where a file of this name exists: its bytes may be why an earlier checkpoint was skipped.
             _write_durably(self._objects / digest, data)
             self._durable.add(digest)
-        return _ArrayEntry(data.dtype.str, array.shape, digest)
+        return digest
 
     def _write_manifest(self, manifest: _Manifest) -> None:
         """Write it durably, with the sha256 of the rest of it."""
-        body = msgspec.structs.asdict(manifest)
+        body = msgspec.to_builtins(manifest)
         del body["sha256"]
         content = msgspec.json.encode({**body, "sha256": _sha256(_canonical(body))})
         _write_durably(self._manifest_path(manifest.version), content)
@@ -201,19 +238,26 @@ class CheckpointStore:
             raise CheckpointCorruptError(f"{path}: {error!r}") from error
 
     def _read_object(self, name: str, entry: _ArrayEntry) -> Array:
-        path = self._objects / entry.sha256
         try:
             dtype = np.dtype(entry.dtype)
-            expected, found = math.prod(entry.shape) * dtype.itemsize, path.stat().st_size
+            paths = [self._objects / digest for digest in entry.objects]
+            expected = math.prod(entry.shape) * dtype.itemsize
+            found = sum(path.stat().st_size for path in paths)
             if found != expected:
                 raise CheckpointCorruptError(
-                    f"array {name}: {path} has {found:,} bytes, expected {expected:,}"
+                    f"array {name}: {', '.join(map(str, paths[:3]))} has {found:,} bytes, expected {expected:,}"
                 )
-            data = path.read_bytes()
-            if _sha256(data) != entry.sha256:
-                raise CheckpointCorruptError(f"array {name}: {path} differs from its sha256")
-            # A copy: arrays of a loaded state are written to.
-            return np.frombuffer(data, dtype).reshape(entry.shape).copy()
+            array = np.empty(entry.shape, dtype)
+            raw, at = array.reshape(-1).view(np.uint8), 0
+            for path in paths:
+                size = path.stat().st_size
+                part = raw[at : at + size]
+                with path.open("rb") as file:
+                    read = file.readinto(part)  # type: ignore[arg-type]
+                if read != size or len(part) != size or _sha256(part) != path.name:
+                    raise CheckpointCorruptError(f"array {name}: {path} differs from its sha256")
+                at += size
+            return array
         except (OSError, ValueError, TypeError) as error:
             raise CheckpointCorruptError(f"array {name}: {error}") from error
 
@@ -226,7 +270,8 @@ class CheckpointStore:
         used: set[str] = set()
         for version in versions[-self._keep :]:
             try:
-                used.update(entry.sha256 for entry in self._read_manifest(version).arrays.values())
+                manifest = self._read_manifest(version)
+                used.update(name for entry in manifest.arrays.values() for name in entry.objects)
             except CheckpointError:
                 return  # what a corrupt manifest refers to is unknown: nothing is deleted
         for path in self._objects.iterdir():

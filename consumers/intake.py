@@ -240,6 +240,10 @@ class Intake:
         following, _ = self._next_event(partition)
         return min(following, _position_of(rejects[0])) if rejects else following
 
+    def next_offset(self, partition: int) -> int:
+        """Where reading `partition` goes on."""
+        return self._partitions[partition].next_offset
+
     @property
     def positions(self) -> dict[int, Position]:
         """The position of every partition."""

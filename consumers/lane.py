@@ -9,16 +9,15 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from consumers.drift_watch import DriftWatch
 from consumers.lane_block import Said, Whole, join_said
+from consumers.lane_config import LaneConfig, described
 from consumers.lane_rows import LaneRows, under
 from consumers.predictions import (
     NEW_USER,
@@ -32,98 +31,23 @@ from consumers.predictions import (
 from consumers.sequences import Sequences
 from evaluation.top_lists import LIST_LENGTH
 from eventlog.deadletter import DeadLetter
-from eventlog.errors import CheckpointMismatchError, SettingsError
+from eventlog.errors import CheckpointMismatchError
 from eventlog.events import EventBatch, Kind
 from online_models.history_pool import Advance
 from online_models.interactions import Interactions, Moment, Predictions
-from online_models.model import ClockName, Model, ModelConfig, Situation
-from online_models.registry import MODELS
+from online_models.model import Model
 
 Arrays = dict[str, NDArray[Any]]
 
 EVICTION_EVERY = 4096  # events between looks at what there is too much of
 
 
-@dataclass(frozen=True, slots=True)
-class LaneConfig:
-    """What makes a lane's state, apart from its events.
-
-    models: names in the registry; configs: {model: parameters}, defaults where absent. clock: what decay runs on.
-    seed: for models that draw at random. ties_against: whether equal scores count against the target.
-    scale: least and greatest rating. max_users, max_items: above, the least recently active are evicted.
-    top_every: the best items are noted for the user of every event whose number is a multiple of it; 0 for none.
-    drift: which detector watches (`DETECTORS`), or none.
-    """
-
-    models: tuple[str, ...]
-    configs: Mapping[str, ModelConfig]
-    clock: ClockName = "event_count"
-    seed: int = 0
-    ties_against: bool = True
-    scale: tuple[float, float] = (0.0, 10.0)
-    max_users: int = 1_000_000
-    max_items: int = 250_000
-    top_every: int = 256
-    drift: str = "adwin"
-
-    def fingerprint(self) -> dict[str, Any]:
-        """JSON-able identity: a checkpoint of another fingerprint is refused."""
-        configs = {name: self.configs.get(name) or MODELS[name].config_type() for name in self.models}
-        return {
-            "models": {name: described(config) for name, config in configs.items()},
-            "clock": self.clock,
-            "seed": self.seed,
-            "ties_against": self.ties_against,
-            "scale": list(self.scale),
-            "max_users": self.max_users,
-            "max_items": self.max_items,
-            "top_every": self.top_every,
-            "drift": self.drift,
-        }
-
-    @classmethod
-    def of_fingerprint(cls, fingerprint: Mapping[str, Any]) -> LaneConfig:
-        """The configuration that `fingerprint` described. Raises `CheckpointMismatchError` for one of another build."""
-        try:
-            configs = {
-                name: msgspec.convert(config, MODELS[name].config_type)
-                for name, config in fingerprint["models"].items()
-            }
-            rest = {name: value for name, value in fingerprint.items() if name != "models"}
-            rest["scale"] = tuple(rest["scale"])
-            return cls(models=tuple(configs), configs=configs, **rest)
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointMismatchError(
-                f"the checkpoint's configuration is not one of this build of Engram: {error!r}"
-            ) from error
-
-    def build(self) -> dict[str, Model]:
-        """Make the models. Raises `SettingsError` for an unknown name, and a package that is not installed."""
-        unknown = [name for name in self.models if name not in MODELS]
-        if unknown or not self.models:
-            raise SettingsError(f"model is {unknown or 'absent'}, expected some of {sorted(MODELS)}")
-        situation = Situation(
-            clock=self.clock, ties_against=self.ties_against, scale=self.scale, seed=self.seed
-        )
-        try:
-            return {name: MODELS[name](self.configs.get(name), situation) for name in self.models}
-        except ModuleNotFoundError as error:
-            raise SettingsError(str(error)) from error
-
-
-def described(config: ModelConfig) -> dict[str, Any]:
-    """Parameters as JSON has them: lists for tuples."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in msgspec.to_builtins(config).items()
-    }
-
-
 class Lane:
     """State and models of one lane. Not thread-safe.
 
     learned: events that the lane has numbered. inherited: events that its state had learned in another lane, before a
-    repartition made this one; its clock counts both.
+    repartition made this one. heard: {other lane: events that it had learned when it last told of what it learned of
+    items}. The clock counts all of them.
     """
 
     def __init__(
@@ -138,12 +62,14 @@ class Lane:
         self.sequences = Sequences(topic_partitions)
         self.learned = 0
         self.inherited = 0
+        self.heard: dict[int, int] = {}
         self._timed_events = 0  # learned by this process: what `kernel_seconds` is the time of
         self.repeats = 0
         self.corrections = 0
         self.duplicates = 0
         self.dead_lettered: dict[str, int] = {}
         self.clock_time_ms = 0
+        self.on_items_kept: Callable[[NDArray[np.int32]], None] | None = None
         self.kernel_seconds = dict.fromkeys(self.models, 0.0)
 
     def test_then_learn(self, batch: EventBatch, total_events: int | None = None) -> PredictionBlock | None:
@@ -240,6 +166,8 @@ class Lane:
             histories = self.rows.histories
             for model in self.models.values():
                 model.keep(*kept, histories)
+            if self.on_items_kept is not None:
+                self.on_items_kept(kept.items)
 
     def count_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Take dead letters into the accounting, by reason."""
@@ -274,7 +202,9 @@ class Lane:
 
     @property
     def _clock_events(self) -> int:
-        return self.inherited + self.learned
+        # What was inherited is what the lane it came from has told of, where lanes do.
+        elsewhere = sum(self.heard.values()) if self.config.share else self.inherited
+        return elsewhere + self.learned
 
     @property
     def clock(self) -> dict[str, float | int | str]:
@@ -284,7 +214,7 @@ class Lane:
     @property
     def now(self) -> int:
         """Where the clock stands, in its ticks: events, or milliseconds of event time."""
-        return self.learned if self.config.clock == "event_count" else self.clock_time_ms
+        return self._clock_events if self.config.clock == "event_count" else self.clock_time_ms
 
     @property
     def drifts(self) -> dict[tuple[str, str], int]:
@@ -360,6 +290,11 @@ class Lane:
             "sequences": self.sequences.meta(),
             "learned": self.learned,
             "inherited": self.inherited,
+            **(
+                {"heard": {str(lane): events for lane, events in self.heard.items()}}
+                if self.config.share
+                else {}
+            ),
             "repeats": self.repeats,
             "corrections": self.corrections,
             "rows": self.rows.meta(),
@@ -389,6 +324,7 @@ class Lane:
             model.restore(under(f"model/{name}/", arrays))
         self.learned = meta["learned"]
         self.inherited = meta.get("inherited", 0)
+        self.heard = {int(lane): events for lane, events in meta.get("heard", {}).items()}
         self.repeats = meta["repeats"]
         self.corrections = meta["corrections"]
         self.duplicates = meta["duplicates"]

@@ -68,6 +68,19 @@ class LaneRows:
         self.catalogue.follow(events.items, item)
         return user, item
 
+    def learn_of(self, ids: NDArray[np.bytes_]) -> NDArray[np.int32]:
+        """Rows of items that another lane tells of (`S<width>`[n]); `ABSENT` where there is no room for a new one.
+
+        They are known from now on, as if somebody here had had them.
+        """
+        found = self.items.find_all(ids)
+        new = np.flatnonzero(found == ABSENT)[: max(self._max[1] - len(self.items), 0)]
+        if len(new):
+            found[new] = self.items.rows(ids[new])
+            self.catalogue.follow(ids[new], found[new])
+            self.history.know_items(len(self.items))
+        return found
+
     def advance(self, events: EventBatch, user: NDArray[np.int32], item: NDArray[np.int32]) -> Advance:
         """Append events to the histories; see `History.advance`."""
         return self.history.advance(

@@ -11,21 +11,24 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from consumers.catalogue_reader import CatalogueReader
+from consumers.epochs import Epoch
+from consumers.exchange import Exchange, Pace
 from consumers.failpoints import failpoint
 from consumers.hand_over import ANY, HandOver
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import Lane
+from consumers.lane_config import LaneConfig
 from consumers.learner_metrics import LearnerPublisher
 from consumers.metrics import LearnerMetrics
 from consumers.model_versions import ModelVersions
 from consumers.stream import Source, Stream
 from eventlog.deadletter import DeadLetter
 from eventlog.decode import Limits, decode
-from eventlog.errors import BrokerError
+from eventlog.errors import BrokerError, FencedError
 from eventlog.log import Log, LogReader
 from eventlog.model_records import PARTITION, ModelRecord, to_record
 from eventlog.model_registry import ModelRegistry
@@ -44,16 +47,23 @@ _BLOCK_EVENTS = 16_384  # a prediction block is one record, whose size is bounde
 class LearnerConfig:
     """lane: models and clock. merge: one lane over all partitions (replay), or a lane each (live).
 
+    group: whether other learners may take over a lane (`consumers.group_learner`), which is owned by epochs then.
     batch_size: events tested and learned at a time; changes no result. A checkpoint is due after
-    checkpoint_every_events or checkpoint_every_s, whichever comes first. stop_at_end: finish when every announced
+    checkpoint_every_events or checkpoint_every_s, whichever comes first; that of a state above background_bytes is written
+    in the background (`consumers.snapshot`). share_every_events, share_every_s: how often
+    lanes of their own exchange what they learn of items (`LaneConfig.share`). stop_at_end: finish when every announced
     source has ended. batch_model: which one the model `batch` adopts versions of, from the registry at this address.
     """
 
     lane: LaneConfig
     merge: bool = True
+    group: bool = False
     batch_size: int = 4096
     checkpoint_every_events: int = 200_000
     checkpoint_every_s: float = 10.0
+    background_bytes: int = 256 << 20
+    share_every_events: int = 4_096
+    share_every_s: float = 1.0
     stop_at_end: bool = True
     batch_model: str = "item_factors"
     registry: str = "registry"
@@ -61,7 +71,11 @@ class LearnerConfig:
 
 
 class Learner:
-    """Learns one ratings topic. `step` until `done`, or `run`; `close` commits what was learned."""
+    """Learns one ratings topic. `step` until `done`, or `run`; `close` commits what was learned.
+
+    partitions: the only ones that it learns, each a lane of its own (`merge` is false); all by default. `take` and `release`
+    change them between steps.
+    """
 
     def __init__(
         self,
@@ -70,37 +84,84 @@ class Learner:
         config: LearnerConfig,
         checkpoint_directory: Path,
         metrics: LearnerMetrics | None = None,
+        partitions: Collection[int] | None = None,
     ) -> None:
         self._log = log
         self._topics = topics
         self._config = config
         self._partitions = log.partition_count(topics.ratings)
-        self._reader: LogReader = log.reader(topics.ratings, range(self._partitions))
+        self._checkpoints = checkpoint_directory
         self._writer = log.writer()
         self._catalogue = CatalogueReader(log, topics.items)
         self._publisher = LearnerPublisher(metrics, log, topics.ratings) if metrics else None
-        source = Source(topics.ratings, self._partitions)
-        everything = tuple(range(self._partitions))
         self._versions = self._follow_versions() if Batch.name in config.lane.models else None
-        hand_over = None if self._versions is None else self._hand_over
-        groups = [everything] if config.merge else [(partition,) for partition in everything]
-        self._streams = [
-            Stream(number, group, source, config.lane, checkpoint_directory, hand_over)
-            for number, group in enumerate(groups)
-        ]
-        for stream in self._streams:
-            for partition, (offset, _) in stream.intake.positions.items() if stream.restored else ():
-                self._reader.seek(partition, offset)
-        self._of_partition = {p: stream for stream in self._streams for p in stream.lane.partitions}
+        mine = sorted(range(self._partitions) if partitions is None else partitions)
+        groups = [(0, mine)] if config.merge else [(partition, [partition]) for partition in mine]
+        self._streams = [self._open_stream(number, group) for number, group in groups]
+        self._reader = self._open_reader()
         self._records_an_event = 1 / 256
         self._since_commit = 0
         self._committed_at = self._flushed_at = time.monotonic()
         self._first_event_at: float | None = None
         self._between_steps = True
         self._waits = False  # a lane, for a batch model
+        self._begun: dict[Stream, tuple[float, dict[int, int]]] = {}  # checkpoints that are being written
+        self.fenced: set[int] = set()  # lanes that turned out to be another learner's
         self.on_dead_letters: Callable[[Sequence[DeadLetter]], None] | None = None
-        bounds = log.bounds(topics.ratings)
-        self.done = config.stop_at_end and all(stream.finished_before(bounds) for stream in self._streams)
+        self._ends_at_start = log.bounds(topics.ratings)
+        self.done = config.stop_at_end and all(
+            stream.finished_before(self._ends_at_start) for stream in self._streams
+        )
+
+    def _open_stream(self, number: int, group: Sequence[int]) -> Stream:
+        source = Source(self._topics.ratings, self._partitions)
+        hand_over = None if self._versions is None else self._hand_over
+        shares = self._config.lane.share and not self._config.merge and self._partitions > 1
+        exchange = self._exchange if shares else None
+        of, folder, epochs = self._config.lane, self._checkpoints, self._config.group
+        return Stream(number, group, source, of, folder, hand_over, exchange, epochs=epochs)
+
+    def _open_reader(self) -> LogReader | None:
+        """A reader of what all lanes read, from where they have read to; None without a lane."""
+        self._of_partition = {p: stream for stream in self._streams for p in stream.lane.partitions}
+        if not self._streams:
+            return None
+        reader = self._log.reader(self._topics.ratings, sorted(self._of_partition))
+        for partition, stream in self._of_partition.items():
+            offset = stream.intake.next_offset(partition)
+            if stream.restored or offset:
+                reader.seek(partition, offset)
+        return reader
+
+    def take(self, partitions: Collection[int]) -> None:
+        """Learn these partitions too, from their checkpoints on. Raises as `Stream` does."""
+        added = [self._open_stream(partition, [partition]) for partition in sorted(partitions)]
+        self._change(sorted([*self._streams, *added], key=lambda stream: stream.lane.number))
+
+    def rebalanced(self, change: str) -> None:
+        """Count a change of what the group assigns, for the metrics."""
+        if self._publisher:
+            self._publisher.rebalanced(change)
+
+    def release(self, partitions: Collection[int], *, commit: bool) -> None:
+        """Learn these partitions no longer; commit what was learned, unless they are another's already."""
+        if commit and self._since_commit:
+            self.commit()
+        for stream in self._streams:
+            if stream.lane.number in partitions:
+                self._begun.pop(stream, None)
+                stream.close()
+        self.fenced -= set(partitions)
+        self._change([stream for stream in self._streams if stream.lane.number not in partitions])
+
+    def _change(self, streams: list[Stream]) -> None:
+        if streams == self._streams:
+            return
+        if self._reader is not None:
+            self._reader.close()
+        self._streams = streams
+        self._reader = self._open_reader()
+        self._ends_at_start = self._log.bounds(self._topics.ratings)
 
     def _follow_versions(self) -> ModelVersions:
         config = self._config
@@ -110,6 +171,11 @@ class Learner:
     def _hand_over(self, lane: Lane) -> HandOver:
         assert self._versions is not None
         return HandOver(lane, self._versions, self._publish_durably)
+
+    def _exchange(self, lane: Lane, folder: Path, epoch: Epoch | None) -> Exchange:
+        pace = Pace(self._config.share_every_events, self._config.share_every_s)
+        self._log.create_topic(self._topics.contributions, self._partitions, compacted=True)
+        return Exchange(lane, self._log, self._topics.contributions, self._partitions, folder, pace, epoch)
 
     def _publish_durably(self, records: list[ModelRecord]) -> None:
         self._writer.append(self._topics.models, PARTITION, [to_record(record) for record in records])
@@ -146,12 +212,16 @@ class Learner:
             self._since_commit += taken
             failpoint("batch_learned")
         self._hold_back()
-        if self._config.stop_at_end and all(stream.intake.ended for stream in self._streams):
+        if (
+            self._config.stop_at_end
+            and self._streams
+            and all(stream.intake.ended for stream in self._streams)
+        ):
             self._summarise()
             self.commit()
             self.done = True
         elif self._commit_due():
-            self.commit()
+            self.commit(wait=False)
         elif time.monotonic() - self._flushed_at > _FLUSH_EVERY_S:
             self._flush()
         if self._publisher:
@@ -166,7 +236,7 @@ class Learner:
 
         Nothing while a lane waits: what it cannot learn yet would only grow.
         """
-        if self._waits:
+        if self._waits or self._reader is None:
             time.sleep(min(timeout_s, _LOOK_AGAIN_S))
             return
         records = events = 0
@@ -181,6 +251,7 @@ class Learner:
     def _learn(self, stream: Stream) -> int:
         """Test, then learn, all that is in order; returns how many events (bad ones included)."""
         count = 0
+        self._exchange_if_due(stream)
         while (room := self._room(stream)) and (taken := stream.intake.take(room)) is not None:
             if not stream.lane.learned and len(taken.events):
                 self._catalogue.read(stream.lane.rows)
@@ -197,7 +268,21 @@ class Learner:
                 letters = [letter.to_record() for letter in taken.rejects]
                 self._writer.append(self._topics.dead_letters, 0, letters)
             count += len(taken.events) + sum(letter.events for letter in taken.rejects)
+            self._exchange_if_due(stream)
         return count
+
+    def _exchange_if_due(self, stream: Stream) -> None:
+        if stream.exchange is None:
+            return
+        if not stream.exchange.caught_up:
+            ends, positions = self._ends_at_start, stream.intake.positions
+            stream.exchange.caught_up = all(offset >= ends[p].end for p, (offset, _) in positions.items())
+        if stream.exchange.room() == 0:
+            try:
+                stream.exchange.step(self._writer)
+            except FencedError as error:
+                _log.warning("%s", error)
+                self.fenced.add(stream.lane.number)
 
     def _room(self, stream: Stream) -> int:
         """How many events may be taken next; 0 where the lane must wait for a batch model first."""
@@ -206,16 +291,21 @@ class Learner:
         if stream.hand_over is not None and stream.intake.has_events:
             room = stream.hand_over.room()
             self._waits |= room == 0
+        if stream.exchange is not None:
+            room = min(room, stream.exchange.room() or 1)
         return min(room, self._config.batch_size, _BLOCK_EVENTS)
 
     def _hold_back(self) -> None:
         """Pause partitions that are far ahead of a merge, so that its buffers stay bounded."""
         for stream in self._streams:
             full = stream.intake.full
+            assert self._reader is not None
             self._reader.pause(full)
             self._reader.resume(set(stream.lane.partitions) - full)
 
     def _commit_due(self) -> bool:
+        if self._begun:
+            return False  # a checkpoint is still being written
         waited = time.monotonic() - self._committed_at
         many = self._since_commit >= self._config.checkpoint_every_events
         return many or (self._since_commit > 0 and waited >= self._config.checkpoint_every_s)
@@ -224,29 +314,59 @@ class Learner:
         self._writer.flush()
         self._flushed_at = time.monotonic()
 
-    def commit(self) -> None:
-        """Make what was learned durable; see the module for the order."""
+    def commit(self, *, wait: bool = True) -> None:
+        """Make what was learned durable; see the module for the order.
+
+        wait: until it is; else checkpoints of lanes above `background_bytes` are only begun, and their offsets are
+        committed in a later step, when they are durable.
+        """
+        for stream in list(self._begun):
+            self._end_save(stream)
         failpoint("outputs_appended")
         self._flush()
         failpoint("outputs_acknowledged")
         offsets: dict[int, int] = {}
+        started = time.monotonic()
         for stream in self._streams:
-            started = time.monotonic()
             self._catalogue.read(stream.lane.rows)
-            state_bytes = stream.save()
-            offsets |= {partition: at for partition, (at, _) in stream.intake.positions.items()}
-            if self._publisher:
-                self._publisher.checkpointed(state_bytes, time.monotonic() - started)
-        if self._publisher:
+            positions = {partition: at for partition, (at, _) in stream.intake.positions.items()}
+            if not wait and stream.state_bytes > self._config.background_bytes:
+                self._begun[stream] = (time.monotonic(), positions)
+                stream.begin_save()
+            elif self._saved(stream, stream.save, time.monotonic()):
+                offsets |= positions
+        if self._publisher and self._streams:
+            self._publisher.paused(time.monotonic() - started)
             self._publisher.look_at_synapses(self._streams)
+        self._commit_offsets(offsets)
+        self._since_commit = 0
+        self._committed_at = time.monotonic()
+
+    def _end_save(self, stream: Stream) -> None:
+        """End a checkpoint that was begun; waits for it."""
+        began, positions = self._begun.pop(stream)
+        if self._saved(stream, stream.end_save, began):
+            self._commit_offsets(positions)
+
+    def _saved(self, stream: Stream, save: Callable[[], int], began: float) -> bool:
+        """Save, or find that the lane is another learner's by now: then False."""
+        try:
+            state_bytes = save()
+        except FencedError as error:
+            _log.warning("%s", error)
+            self.fenced.add(stream.lane.number)
+            return False
+        if self._publisher:
+            self._publisher.checkpointed(state_bytes, time.monotonic() - began)
+        return True
+
+    def _commit_offsets(self, offsets: dict[int, int]) -> None:
         failpoint("checkpointed")
         try:
             self._log.commit(self._topics.group(GROUP), self._topics.ratings, offsets)
         except BrokerError as error:
             _log.warning("offsets are not committed; they are information only: %s", error)
         failpoint("offsets_committed")
-        self._since_commit = 0
-        self._committed_at = time.monotonic()
 
     def _summarise(self) -> None:
         """Say once per lane what its state is at the end."""
@@ -262,7 +382,10 @@ class Learner:
         """
         if self._since_commit and self._between_steps and not self.done:
             self.commit()
-        self._reader.close()
+        for stream in list(self._begun):
+            self._end_save(stream)
+        if self._reader is not None:
+            self._reader.close()
         self._writer.close()
         if self._versions is not None:
             self._versions.close()

@@ -89,6 +89,7 @@ class LearnerPublisher:
                 drifts=drifts,
                 hand_over=self._look_at_versions(streams),
                 lag_s=self._lag_s(intakes) if any(lag.values()) else 0.0,
+                exchanges=_exchange_figures(streams),
                 watermark_delay_s=max((intake.watermark_delay_ms for intake in intakes), default=0) / 1000,
                 rebalances=self._rebalances,
             )
@@ -128,6 +129,10 @@ class LearnerPublisher:
         self._checkpoint_time_s = time.time()
         self._metrics.observe_checkpoint(seconds)
 
+    def paused(self, seconds: float) -> None:
+        """Take note of how long the learner stood still for checkpoints."""
+        self._metrics.observe_checkpoint_pause(seconds)
+
     def look_at_synapses(self, streams: Sequence[Stream]) -> None:
         """Take note of the models' synapses; to be called at checkpoints only, for it takes some milliseconds."""
         lanes = [stream.lane for stream in streams]
@@ -135,3 +140,17 @@ class LearnerPublisher:
             self._communities_at = time.monotonic()
             self._communities = community_gauges(lanes)
         self._synapses = synapse_gauges(lanes) | saturation_gauges(lanes) | self._communities
+
+
+def _exchange_figures(streams: Sequence[Stream]) -> dict[str, dict[tuple[str, ...], float]]:
+    """Metrics of what lanes tell each other of items; {} where they do not."""
+    exchanges = [stream.exchange for stream in streams if stream.exchange is not None]
+    if not exchanges:
+        return {}
+    return {
+        "engram_contribution_bytes_total": {
+            ("sent",): float(sum(one.bytes_sent for one in exchanges)),
+            ("taken",): float(sum(one.bytes_taken for one in exchanges)),
+        },
+        "engram_contribution_age_seconds": {(): max(one.age_s for one in exchanges)},
+    }

@@ -78,7 +78,7 @@ class LearnerFigures(NamedTuple):
     dead_lettered: {reason: events}. lag_events: {partition: offsets to its end}. event_time_ms: the clock, None
     before the first event. lag_s, watermark_delay_s: see the table. kernel_seconds, state_bytes: by model. checkpoint_bytes, checkpoint_time_s (seconds since
     1970): of the last checkpoint, None before it. synapses: as of then, {metric name: {label values: value}}, see
-    `consumers.synapse_gauges`. drifts: by watched model and detector. hand_over: of batch models, as synapses.
+    `consumers.synapse_gauges`. drifts: by watched model and detector. hand_over: of batch models, exchanges: of lanes, as synapses.
     """
 
     accepted: int
@@ -103,6 +103,7 @@ class LearnerFigures(NamedTuple):
     synapses: Mapping[str, Mapping[tuple[str, ...], float]] = {}
     drifts: Mapping[tuple[str, str], int] = {}
     hand_over: Mapping[str, Mapping[tuple[str, ...], float]] = {}
+    exchanges: Mapping[str, Mapping[tuple[str, ...], float]] = {}
     lag_s: float = 0.0
     watermark_delay_s: float = 0.0
     rebalances: Mapping[str, int] = {}
@@ -115,11 +116,16 @@ class LearnerMetrics:
         self._snapshot, histograms = _register(Process.LEARNER, registry)
         self._batch_seconds = histograms["engram_learner_batch_seconds"]
         self._checkpoint_seconds = histograms["engram_checkpoint_seconds"]
+        self._checkpoint_pause_s = histograms["engram_checkpoint_pause_seconds"]
         self._swap_seconds = histograms["engram_batch_swap_seconds"]
 
     def observe_batch(self, seconds: float) -> None:
         """Count one polled batch."""
         self._batch_seconds.observe(seconds)
+
+    def observe_checkpoint_pause(self, seconds: float) -> None:
+        """Count one pause for checkpoints."""
+        self._checkpoint_pause_s.observe(seconds)
 
     def observe_checkpoint(self, seconds: float) -> None:
         """Count one checkpoint written."""
@@ -165,6 +171,7 @@ class LearnerMetrics:
                 "engram_checkpoint_timestamp_seconds": _one(figures.checkpoint_time_s),
                 **{name: dict(of) for name, of in figures.synapses.items()},
                 **{name: dict(of) for name, of in figures.hand_over.items()},
+                **{name: dict(of) for name, of in figures.exchanges.items()},
                 "engram_drift_detected_total": {key: float(count) for key, count in figures.drifts.items()},
             }
         )

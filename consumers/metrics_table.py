@@ -117,8 +117,21 @@ METRICS: Final = (
     ),
     Metric(
         _LEARNER, "engram_checkpoint_seconds", _HISTOGRAM, "seconds", (),
-        "Time to write one checkpoint.", "Pause of the loop.",
+        "Time until one checkpoint was durable.", "Load of the disk.",
         (*MILLISECONDS_TO_SECONDS, 10.0, 30.0, 60.0),
+    ),
+    Metric(
+        _LEARNER, "engram_checkpoint_pause_seconds", _HISTOGRAM, "seconds", (),
+        "Time that the loop stood still for checkpoints, those in the background too.", "Pause of the loop.",
+        MILLISECONDS_TO_SECONDS,
+    ),
+    Metric(
+        _LEARNER, "engram_contribution_bytes_total", _COUNTER, "bytes", ("direction",),
+        "What lanes told each other of items: sent, and taken from others.", "Traffic between lanes.",
+    ),
+    Metric(
+        _LEARNER, "engram_contribution_age_seconds", _GAUGE, "seconds", (),
+        "Age of what a lane has heard of the one that was silent for longest; the most of all lanes.", "Staleness of items.",
     ),
     Metric(
         _LEARNER, "engram_checkpoint_bytes", _GAUGE, "bytes", (),

@@ -5,7 +5,7 @@ users of partition p were all in p modulo the old number, so each state divides 
 
 * a merged lane stays whole, and reads the new partitions too;
 * of lanes that had a partition each, lane p takes what lane p modulo the old number knew: its own users, and all of the
-  items. The old lanes keep their numbering and their accounts; a new one begins both at 0, and notes how many events its
+  items. (Where lanes share what they learn of items, what the old lane had contributed stays the old lane's.) The old lanes keep their numbering and their accounts; a new one begins both at 0, and notes how many events its
   state had learned before (`Lane.inherited`).
 
 Old partitions go on where they stood, new ones begin at offset 0. What a source had sent to an old partition, and the
@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from consumers.checkpoint import Checkpoint, CheckpointStore
 from consumers.intake import grown_meta
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import Lane
+from consumers.lane_config import LaneConfig
 from consumers.lane_rows import Kept
 from consumers.stream import lane_folder
 from eventlog.deadletter import Reason
@@ -152,7 +153,7 @@ def repartition(lanes: Lanes, partitions: int, out: Path) -> Iterator[Lane]:
             lane.partitions = tuple(range(partitions))
         else:
             _divide(lane, number, partitions)
-        meta = {
+        meta: dict[str, Any] = {
             "topic": lanes.topic,
             "topic_partitions": partitions,
             "lane": lane.meta(),
@@ -163,6 +164,13 @@ def repartition(lanes: Lanes, partitions: int, out: Path) -> Iterator[Lane]:
             # Which version it follows; what a test between two had counted is of users who may be elsewhere now.
             meta["hand_over"] = of.meta["hand_over"]
             arrays |= {name: array for name, array in of.arrays.items() if name.startswith("hand_over/")}
+        if "exchange" in of.meta:
+            arrays |= {name: array for name, array in of.arrays.items() if name.startswith("exchange/")}
+            meta["exchange"] = of.meta["exchange"]
+            if number >= lanes.partitions:
+                meta["exchange"] = _exchange_of_new(meta["exchange"], number % lanes.partitions)
+                rows = np.arange(len(lane.rows.items), dtype=np.int32)
+                arrays[f"exchange/rows-{number % lanes.partitions}"] = rows
         CheckpointStore(lane_folder(out, number)).save(arrays, meta)
         yield lane
 
@@ -189,9 +197,27 @@ def _divide(lane: Lane, number: int, partitions: int) -> None:
     for model in lane.models.values():
         model.keep(*kept, histories)
     if number != lane.number:
+        if lane.config.share:
+            # What was own is what the old lane goes on to tell of.
+            lane.heard[lane.number] = lane.learned
+            for model in lane.models.values():
+                if model.shares is not None:
+                    model.shares.hand_to(lane.number)
         # What was counted is counted where it was learned, and the numbering there goes on.
         lane.inherited += lane.learned
         lane.learned = lane.repeats = lane.corrections = lane.duplicates = 0
         lane.dead_lettered = {}
         rows.evicted_users = rows.evicted_items = rows.forgotten_users = 0
     lane.number, lane.partitions = number, (number,)
+
+
+def _exchange_of_new(meta: Mapping[str, Any], came_from: int) -> dict[str, Any]:
+    """What `Exchange.meta` would say in a new lane, which knows the old one's items by the old one's rows."""
+    return {
+        **meta,
+        "generation": 0,
+        "evicted": 0,
+        "folds": 0,
+        "exchanged_at": -1,
+        "sources": {**meta["sources"], str(came_from): [meta["generation"], 0]},
+    }

@@ -272,14 +272,45 @@ HEALTH = Board(
                 ),
                 Panel(
                     title="Time of a checkpoint",
-                    question="Does a checkpoint hold up the loop? Its time is a pause.",
+                    question="Does a checkpoint hold up the loop? The pause does; one of a large state is written in the background.",
                     unit="s",
                     least=0.0,
                     queries=(
                         Query(
                             expr=f"sum({per_second('engram_checkpoint_seconds_sum')}) / "
                             f"clamp_min(sum({per_second('engram_checkpoint_seconds_count')}), 1e-9)",
-                            legend="mean time",
+                            legend="until it is durable",
+                        ),
+                        Query(
+                            expr=f"sum({per_second('engram_checkpoint_pause_seconds_sum')}) / "
+                            f"clamp_min(sum({per_second('engram_checkpoint_pause_seconds_count')}), 1e-9)",
+                            legend="pause",
+                        ),
+                    ),
+                ),
+                Panel(
+                    title="What lanes tell each other",
+                    question="Traffic of item state between lanes that share it; none where they do not.",
+                    unit="Bps",
+                    least=0.0,
+                    queries=(
+                        Query(
+                            expr=f"sum by (direction) ({per_second('engram_contribution_bytes_total')})",
+                            legend="{{direction}}",
+                            may_be_empty="only lanes of a learner with --share true tell each other anything",
+                        ),
+                    ),
+                ),
+                Panel(
+                    title="Age of what lanes have heard",
+                    question="How stale is what a lane knows of items from the others? It should stay near the second between exchanges.",
+                    unit="s",
+                    least=0.0,
+                    queries=(
+                        Query(
+                            expr=f"max({at('engram_contribution_age_seconds')})",
+                            legend="age",
+                            may_be_empty="only lanes of a learner with --share true hear of each other",
                         ),
                     ),
                 ),

@@ -159,7 +159,7 @@ def repartition_lanes(
         check_multiple(lanes, wanted)
         if left := left_behind(log, lanes, wanted):
             _tell_left_behind(lanes, left, force=force, may_learn=have == lanes.partitions)
-        for topic in {topics.ratings, topics.predictions} & log.topics().keys():
+        for topic in {topics.ratings, topics.predictions, topics.contributions} & log.topics().keys():
             log.grow_topic(topic, max(wanted, log.partition_count(topic)))
         # Under another name until it is whole: a learner would begin anew where a lane is missing.
         unfinished = out.with_name(f"{out.name}.part")

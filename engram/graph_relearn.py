@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from consumers.intake import Intake
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import Lane
+from consumers.lane_config import LaneConfig
 from engram.graph_source import Snapshot, snapshot
 from engram.settings import Settings
 from engram.source import rating_limits

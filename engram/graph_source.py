@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.checkpoint import Checkpoint, CheckpointStore
-from consumers.lane import LaneConfig
+from consumers.lane_config import LaneConfig
 from consumers.lane_rows import under
 from eventlog.errors import CheckpointCorruptError, CheckpointMismatchError, SettingsError
 from online_models.ids import IdTable

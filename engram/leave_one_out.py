@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.lane import Lane, described
+from consumers.lane import Lane
+from consumers.lane_config import described
 from consumers.versions import versions
 from engram.lane_events import events_of
 from engram.parts import lane_config

@@ -64,6 +64,7 @@ LEARNING = (
     "max_future_s",
     "max_message_bytes",
 )
+SHARING = ("group", "share", "share_every_events")
 
 Command = Callable[..., None]
 

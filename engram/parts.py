@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from consumers.lane import LaneConfig
+from consumers.lane_config import LaneConfig
 from consumers.learner import Learner, LearnerConfig
 from consumers.metrics import LearnerMetrics
 from consumers.metrics_server import Health, MetricsServer
@@ -26,6 +27,9 @@ from online_models.model import ModelConfig
 from online_models.registry import DEFAULT_MODELS
 from producers.replay import Pace, Replay
 from producers.stream import EventStream
+
+if TYPE_CHECKING:
+    from eventlog.kafka_membership import KafkaMembership
 
 # Settings that a report states beside those with a place of their own in it.
 _REPORTED = (
@@ -100,7 +104,14 @@ def create_topics(log: Log, topics: Topics, partitions: int) -> None:
 
 
 def lane_config(settings: Settings) -> LaneConfig:
-    """What makes the models' state. Raises `SettingsError` for versions that no model adopts, or that none would get."""
+    """What makes the models' state.
+
+    Raises `SettingsError` for versions that no model adopts, or that none would get, and where there is nobody to share with.
+    """
+    if settings.share and settings.merge:
+        raise SettingsError(
+            "share is true and merge too, expected --merge false: what is merged is one lane already"
+        )
     models = settings.models or DEFAULT_MODELS
     if BlendBatch.name in models and Batch.name not in models:
         raise SettingsError(
@@ -124,6 +135,7 @@ def lane_config(settings: Settings) -> LaneConfig:
         top_every=settings.top_every,
         drift=settings.drift,
         seed=settings.seed,
+        share=settings.share,
         ties_against=settings.ties == "against",
         scale=rating_scale(settings),
     )
@@ -190,20 +202,36 @@ def build_learner(
     *,
     until_end: bool,
 ) -> Learner:
-    """Make the learner, from its newest checkpoint where there is one."""
+    """Make the learner, from its newest checkpoint where there is one; in a group it has no partition yet."""
     config = LearnerConfig(
         lane=lane_config(settings),
         merge=settings.merge,
+        group=settings.group,
         batch_size=settings.batch_size,
         checkpoint_every_events=settings.checkpoint_every_events,
         checkpoint_every_s=settings.checkpoint_every_s,
+        share_every_events=settings.share_every_events,
         stop_at_end=until_end,
         limits=rating_limits(settings),
         batch_model=settings.batch_model,
         registry=settings.registry,
     )
     metrics = LearnerMetrics(registry) if registry is not None else None
-    return Learner(log, topics, config, Path(settings.checkpoint_dir), metrics)
+    partitions = () if settings.group else None
+    return Learner(log, topics, config, Path(settings.checkpoint_dir), metrics, partitions)
+
+
+def join_group(settings: Settings, topics: Topics) -> KafkaMembership:
+    """Join the learners of a deployment. Raises `SettingsError` where there can be no group, `BrokerError` without broker."""
+    if settings.log != "kafka" or settings.kafka is None or settings.merge:
+        raise SettingsError(
+            f"group is true with log {settings.log!r} and merge {str(settings.merge).lower()}, expected --log kafka "
+            "--bootstrap HOST:PORT --merge false"
+        )
+    from eventlog.kafka_membership import KafkaMembership
+
+    group = f"{topics.ratings}.learners"
+    return KafkaMembership(settings.kafka, kafka_security(settings), topics.ratings, group)
 
 
 def run_info(settings: Settings, source: Source, data_digest: str, seconds: float | None) -> RunInfo:

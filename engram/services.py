@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from consumers.checkpoint import CheckpointStore
 from consumers.evaluator import Evaluator
+from consumers.group_learner import GroupLearner
 from consumers.metrics import EvaluatorMetrics
 from consumers.metrics_server import Health
 from engram import options
@@ -24,6 +26,7 @@ from engram.parts import (
     METRICS,
     build_learner,
     create_topics,
+    join_group,
     lane_config,
     linger,
     open_log,
@@ -62,6 +65,7 @@ def start_service(name: str, settings: Settings, *, for_people: bool) -> None:
     *options.LEARNING,
     "output_prefix",
     "merge",
+    *options.SHARING,
     "partitions",
     "seed",
     "checkpoint_dir",
@@ -80,11 +84,19 @@ def learn(settings: Settings, until_end: UntilEnd = False, with_parent: WithPare
         log = stack.enter_context(open_log(settings))
         create_topics(log, topics, settings.partitions)
         learner = build_learner(settings, log, topics, registry, until_end=until_end)
+        step: Callable[[float], int] = learner.step
+        if settings.group:
+            if until_end:
+                raise SettingsError(
+                    "until_end is true and group too, expected a group that runs until stopped"
+                )
+            # Left last, when everything is committed.
+            step = GroupLearner(learner, stack.enter_context(join_group(settings, topics))).step
         health = Health()
         server = serve_metrics(stack, registry, settings, "learner", health=health)
         say(ready=True, metrics_port=server and server.port)
         while not stop and not learner.done:
-            learner.step(0.2)
+            step(0.2)
             health.beat()
         learner.close()
         if learner.done:

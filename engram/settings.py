@@ -87,9 +87,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sasl_mechanism: Annotated[str | None, _is("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")] = None
     sasl_plain_username: Annotated[str | None, _is("user name for SASL")] = None
     sasl_plain_password: Annotated[str | None, _is("password for SASL")] = None
-    ssl_cafile: Annotated[str | None, _is("file of the authorities that sign the brokers' certificates")] = (
-        None
-    )
+    ssl_cafile: Annotated[str | None, _is("file of the authorities of the brokers' certificates")] = None
     ssl_certfile: Annotated[str | None, _is("file of the client's certificate")] = None
     ssl_keyfile: Annotated[str | None, _is("file of the client's private key")] = None
     ssl_password: Annotated[str | None, _is("password of the client's private key")] = None
@@ -136,6 +134,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     merge: Annotated[
         bool, _is("merge all partitions by event time (a replay), or learn each as it arrives (live)")
     ] = True
+    group: Annotated[bool, _is("share the partitions with others in a Kafka consumer group")] = False
+    share: Annotated[bool, _is("let lanes teach each other what they learn of items")] = False
+    share_every_events: Annotated[Count, _is("events of a lane between exchanges with the others")] = 4096
     batch_size: Annotated[int, Meta(ge=1, le=1_000_000, description="events a poll")] = 4096
     max_users: Annotated[
         int, Meta(ge=16, description="users that are kept; the least recently active are evicted")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from consumers.intake import Intake
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import Lane
+from consumers.lane_config import LaneConfig
 from consumers.lane_measures import LaneMeasures, MeasuresConfig
 from consumers.predictions import PredictionBlock, TopItems, TopLists, decode_prediction
 from evaluation.prequential import PrequentialConfig
@@ -42,6 +43,12 @@ def warm_up_learner(config: LaneConfig, partitions: int) -> None:
                 intake.offer(number, decode(_batch(number, [end.to_record()]), Limits(), partitions))
         while (taken := intake.take(4)) is not None:
             lane.test_then_learn(taken.events)
+    for model in lane.models.values():
+        if model.shares is not None:
+            rows = np.arange(len(lane.rows.items), dtype=np.int32)
+            model.shares.sizes()
+            model.shares.replace(1, rows, model.shares.contribution(rows))
+            model.adopt_items(len(rows), rows)
     lane.arrays()
 
 

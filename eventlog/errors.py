@@ -23,6 +23,7 @@
     └── CheckpointError          a checkpoint cannot be used
         ├── CheckpointCorruptError   bytes differ from the manifest
         ├── CheckpointNewerError     written by a newer version of Engram
+        ├── FencedError              another learner has become the owner of the lane
         ├── CheckpointMismatchError  written for another configuration or partition count
         └── CheckpointBehindError    the log holds what its learner has not learned and then never would
 """
@@ -135,6 +136,10 @@ class CheckpointCorruptError(CheckpointError):
 
 class CheckpointNewerError(CheckpointError):
     """A checkpoint was written by a newer version of Engram."""
+
+
+class FencedError(CheckpointError):
+    """Another learner has become the owner of the lane since."""
 
 
 class CheckpointMismatchError(CheckpointError):

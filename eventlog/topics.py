@@ -16,6 +16,7 @@ class Topics(NamedTuple):
     predictions: what each model said of each event before it learned it.
     dead_letters: events that cannot be used, with reason, source position and original bytes.
     models: versions of batch models that are ready, and what became of each in a learner.
+    contributions: what live lanes tell each other of items, compacted; a lane's are in the partition of its number.
     """
 
     ratings: str
@@ -24,6 +25,7 @@ class Topics(NamedTuple):
     predictions: str
     dead_letters: str
     models: str
+    contributions: str
 
     @classmethod
     def with_prefix(cls, prefix: str) -> Topics:

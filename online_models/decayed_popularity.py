@@ -29,6 +29,7 @@ from online_models.interactions import (
     Moment,
     Predictions,
 )
+from online_models.item_shares import ItemShares, Whole, restore_shared, shared_arrays
 from online_models.model import Axes, Model, ModelConfig, Situation
 from online_models.ranking import rank_among
 
@@ -79,6 +80,7 @@ class DecayedPopularity(Model):
 
     name: ClassVar[str] = "decayed_popularity"
     axes: ClassVar[Axes] = {"weight": ("item",)}
+    shares_items: ClassVar[bool] = True
     config_type: ClassVar[type[ModelConfig]] = DecayedPopularityConfig
     config: DecayedPopularityConfig
 
@@ -88,12 +90,19 @@ class DecayedPopularity(Model):
         self._base = np.zeros(1, np.int64)
         self._ageing = Ageing(self.config, self.situation.clock)
         self._items = 0
+        self._shares: ItemShares | None = None
+
+    @property
+    def _half_life(self) -> float:
+        return self.config.half_life_ticks(self.situation.clock)
 
     def test_then_learn(self, events: Interactions, histories: Histories, out: Predictions) -> None:
         """See `Model.test_then_learn`."""
         if not len(events.user):
             return
         events = self._ageing.age(events)
+        if self._shares is not None:
+            self._shares.learn(events, histories)
         if not self._items:
             self._base[0] = events.now[0]
         self._items = max(self._items, int(events.item.max()) + 1)
@@ -103,16 +112,14 @@ class DecayedPopularity(Model):
             histories,
             self._weight,
             self._base,
-            self.config.half_life_ticks(self.situation.clock),
+            self._half_life,
             self.situation.ties_against,
             out.ranks,
         )
 
     def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
         """See `Model.scores`: the decayed count at `moment`, whoever asks."""
-        elapsed = (self._ageing.at(moment.now) - int(self._base[0])) / self.config.half_life_ticks(
-            self.situation.clock
-        )
+        elapsed = (self._ageing.at(moment.now) - int(self._base[0])) / self._half_life
         faded: NDArray[np.float64] = self._weight[: moment.items] * 2.0**-elapsed
         return faded
 
@@ -120,9 +127,46 @@ class DecayedPopularity(Model):
         """See `Model.adapt` and `Ageing.adapt`."""
         self._ageing.adapt(drift)
 
+    def keep(self, users: NDArray[np.int32], items: NDArray[np.int32], histories: Histories) -> None:
+        """See `Model.keep`."""
+        if self._shares is not None:
+            self._shares.keep(items)
+        super().keep(users, items, histories)
+
+    def share(self) -> None:
+        """See `Model.share`."""
+        self._shares = ItemShares(self._half_life)
+
+    @property
+    def shares(self) -> ItemShares | None:
+        """See `Model.shares`."""
+        return self._shares
+
+    def clock_ahead(self, now: int) -> int:
+        """See `Model.clock_ahead`."""
+        return self._ageing.at(now) - now
+
+    def adopt_items(self, items: int, rows: NDArray[np.int32]) -> None:
+        """See `Model.adopt_items`."""
+        assert self._shares is not None
+        self._shares.reserve(items)
+        if not self._items:
+            self._base[0] = self._shares.newest_base(rows)
+        self._items = items
+        self._weight = grown(self._weight, items)
+        self._shares.mix(rows, Whole(self._weight, None, int(self._base[0])))
+
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """weight: float64[items] on the forward scale; base: int64[1], its tick; ageing: see `Ageing`."""
-        return {"weight": self._weight[: self._items], "base": self._base, "ageing": self._ageing.state}
+        """weight: float64[items] on the forward scale; base: int64[1], its tick; ageing: see `Ageing`.
+
+        What is shared, as `ItemShares.arrays` with share_ before the name.
+        """
+        return {
+            "weight": self._weight[: self._items],
+            "base": self._base,
+            "ageing": self._ageing.state,
+            **shared_arrays(self._shares),
+        }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """See `Model.restore`."""
@@ -131,3 +175,4 @@ class DecayedPopularity(Model):
         self._weight[: self._items] = arrays["weight"]
         self._base = arrays["base"].copy()
         self._ageing.state[:] = arrays["ageing"]
+        restore_shared(self._shares, arrays)

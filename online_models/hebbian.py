@@ -44,6 +44,7 @@ from online_models.hebbian_rule import Neurons, Rule, refresh
 from online_models.hebbian_scores import score_all
 from online_models.ids import grown, widened
 from online_models.interactions import Histories, Interactions, Moment, Predictions
+from online_models.item_shares import ItemShares, Whole, restore_shared, shared_arrays
 from online_models.model import Model, ModelConfig, Situation
 from online_models.parameter_ranges import check_range
 from online_models.synapse_view import SynapseView
@@ -99,11 +100,13 @@ class Hebbian(Model):
     """Item-item Hebbian synapses with decay, traces with time gaps, and STDP asymmetry."""
 
     name: ClassVar[str] = "hebbian"
+    shares_items: ClassVar[bool] = True
     config_type: ClassVar[type[ModelConfig]] = HebbianConfig
     config: HebbianConfig
 
     def __init__(self, config: ModelConfig | None = None, situation: Situation | None = None) -> None:
         super().__init__(config, situation)
+        self._shares: ItemShares | None = None
         self._start()
 
     def _start(self) -> None:
@@ -143,6 +146,8 @@ class Hebbian(Model):
         if not n:
             return
         events = self._ageing.age(events)
+        if self._shares is not None:
+            self._shares.learn(events, histories, self._rule, self.config.trace_length)
         if not self._items:
             self._state.neurons.base[0] = events.now[0]
         cut = self._store.fitting(events.item)
@@ -214,6 +219,8 @@ class Hebbian(Model):
         owner[taken] = np.searchsorted(users, owner[taken])
         if len(items) == self._items:
             return
+        if self._shares is not None:
+            self._shares.keep(items)
         # Their histories have changed.
         self._vacate(taken)
         self._store.keep(items)
@@ -236,13 +243,42 @@ class Hebbian(Model):
         """See `Model.adapt` and `Ageing.adapt`."""
         self._ageing.adapt(drift)
 
+    def share(self) -> None:
+        """See `Model.share`."""
+        config = self.config
+        self._shares = ItemShares(self._rule.half_life, config.direct_neurons, config.row_synapses)
+
+    @property
+    def shares(self) -> ItemShares | None:
+        """See `Model.shares`."""
+        return self._shares
+
+    def clock_ahead(self, now: int) -> int:
+        """See `Model.clock_ahead`."""
+        return self._ageing.at(now) - now
+
+    def adopt_items(self, items: int, rows: NDArray[np.int32]) -> None:
+        """See `Model.adopt_items`; potentials keep what they were charged with."""
+        assert self._shares is not None
+        self._shares.reserve(items)
+        if not self._items:
+            self._state.neurons.base[0] = self._shares.newest_base(rows)
+        self._reserve(items)
+        neurons = self._state.neurons
+        self._shares.mix(rows, Whole(neurons.activity, self._store.synapses, int(neurons.base[0])))
+        neurons.total[0] = neurons.activity[:items].sum()
+        refresh(neurons, items, self._rule)
+        if not self._store.is_direct:
+            order = with_room(_order_of(neurons.level[:items]), items)
+            self._state = self._state._replace(order=order)
+
     def _vacate(self, slots: NDArray[np.bool_]) -> None:
         vacate(self._state.potentials, slots)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Synapses (see `SynapseStore.arrays`), activity float64[items], total float64[1], base int64[1].
 
-        ageing: see `Ageing`. Potentials as in `Potentials`, with potential_ before the name; of no items in the bounded layout.
+        ageing: see `Ageing`. What is shared: `ItemShares.arrays`, with share_ before the name. Potentials as in `Potentials`, with potential_ before the name; of no items in the bounded layout.
         """
         neurons, potentials = self._state.neurons, self._state.potentials
         return {
@@ -253,6 +289,7 @@ class Hebbian(Model):
             "ageing": self._ageing.state,
             "potential": potentials.value[:, : self._items],
             **{f"potential_{name}": getattr(potentials, name) for name in _PER_SLOT},
+            **shared_arrays(self._shares),
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -271,6 +308,7 @@ class Hebbian(Model):
         potentials.value[:, : arrays["potential"].shape[1]] = arrays["potential"]
         for name in _PER_SLOT:
             getattr(potentials, name)[:] = arrays[f"potential_{name}"]
+        restore_shared(self._shares, arrays)
         refresh(neurons, items, self._rule)
         if not self._store.is_direct:
             order = with_room(_order_of(neurons.level[:items]), items)

@@ -83,6 +83,14 @@ class History:
             self._anew = int(user[done - 1]), int(item[done - 1]), float(rating[done - 1])
         return Advance._make((*(column[:done] for column in out[:-1]), done))
 
+    def know_items(self, items: int) -> None:
+        """Know `items` items, also those that nobody here has had: as if they were met now."""
+        have = self.items
+        if items > have:
+            self._reserve(self.users, items)
+            self._pool.item_last[have:items] = self._pool.counters[3]
+            self._pool.counters[1] = items
+
     def settle(self) -> None:
         """Let the rating that was given anew stand in the history."""
         if self._anew is not None:

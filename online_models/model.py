@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from online_models.drift import Drift
 from online_models.interactions import Histories, Interactions, Moment, Predictions
+from online_models.item_shares import ItemShares
 from online_models.synapse_view import SynapseView
 from online_models.top_k import top_k
 
@@ -77,6 +78,7 @@ class Model(ABC):
     ranks_cold: whether it can rank items that nobody has had yet.
     axes: for each array of `arrays()`, which of its axes are rows of users or of items, as in
     {"vectors": ("user", None), "count": ("item",)}; an array that is not named has none.
+    shares_items: whether lanes can teach each other what they learn of items; see `share`.
     """
 
     name: ClassVar[str]
@@ -85,6 +87,7 @@ class Model(ABC):
     likes: ClassVar[bool] = False
     ranks_cold: ClassVar[bool] = False
     axes: ClassVar[Axes] = {}
+    shares_items: ClassVar[bool] = False
     config_type: ClassVar[type[ModelConfig]]
 
     def __init__(self, config: ModelConfig | None = None, situation: Situation | None = None) -> None:
@@ -161,6 +164,25 @@ class Model(ABC):
         this is watched wherever it runs, and hears of its own drifts alone: so what it learns does not depend on which
         other models run beside it.
         """
+
+    def share(self) -> None:
+        """From the first event on, keep apart what this lane contributes to items, and take in what others do.
+
+        Raises `NotImplementedError` unless the model `shares_items`; one that does implements the three below too.
+        """
+        raise NotImplementedError(f"{self.name} does not share what it learns of items")
+
+    @property
+    def shares(self) -> ItemShares | None:
+        """Own contribution and those of others; None where nothing is shared."""
+        return None
+
+    def clock_ahead(self, now: int) -> int:
+        """By how many ticks the clock of memory is ahead of the lane's at `now`."""
+        return 0
+
+    def adopt_items(self, items: int, rows: NDArray[np.int32]) -> None:  # noqa: B027 (for models that share)
+        """Know `items` items, and make those of `rows` (int32[n], ascending) anew from what `shares` holds of them."""
 
     def predict_one(self, user: int, item: int, histories: Histories, moment: Moment) -> float:
         """Score one known item for `user`. Pure. Raises `IndexError` for an unknown item."""

@@ -25,6 +25,7 @@ from online_models.interactions import (
     Moment,
     Predictions,
 )
+from online_models.item_shares import ItemShares, Whole, restore_shared, shared_arrays
 from online_models.model import Axes, Model, ModelConfig, Situation
 
 
@@ -67,6 +68,7 @@ class Popularity(Model):
 
     name: ClassVar[str] = "popularity"
     axes: ClassVar[Axes] = {"count": ("item",)}
+    shares_items: ClassVar[bool] = True
     config_type: ClassVar[type[ModelConfig]] = PopularityConfig
 
     def __init__(self, config: ModelConfig | None = None, situation: Situation | None = None) -> None:
@@ -74,11 +76,14 @@ class Popularity(Model):
         self._count = np.zeros(256, np.int64)
         self._at_least = np.zeros(256, np.int64)
         self._items = 0
+        self._shares: ItemShares | None = None
 
     def test_then_learn(self, events: Interactions, histories: Histories, out: Predictions) -> None:
         """See `Model.test_then_learn`."""
         if not len(events.user):
             return
+        if self._shares is not None:
+            self._shares.learn(events, histories)
         self._items = max(self._items, int(events.item.max()) + 1)
         self._count = grown(self._count, self._items)
         # No count can rise by more than the events of this block.
@@ -92,18 +97,47 @@ class Popularity(Model):
         """See `Model.retract`: the user counts no more."""
         self._at_least[self._count[item]] -= 1
         self._count[item] -= 1
+        if self._shares is not None:
+            self._shares.take_back(item)
+
+    def keep(self, users: NDArray[np.int32], items: NDArray[np.int32], histories: Histories) -> None:
+        """See `Model.keep`."""
+        if self._shares is not None:
+            self._shares.keep(items)
+        super().keep(users, items, histories)
+
+    def share(self) -> None:
+        """See `Model.share`."""
+        self._shares = ItemShares(half_life=np.inf)
+
+    @property
+    def shares(self) -> ItemShares | None:
+        """See `Model.shares`."""
+        return self._shares
+
+    def adopt_items(self, items: int, rows: NDArray[np.int32]) -> None:
+        """See `Model.adopt_items`."""
+        assert self._shares is not None
+        self._shares.reserve(items)
+        count = np.zeros(items)
+        count[: self._items] = self._count[: self._items]
+        self._shares.mix(rows, Whole(count, None, 0))
+        self._set_count(np.rint(count).astype(np.int64))
 
     def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
         """See `Model.scores`: the count, whoever asks."""
         return self._count[: moment.items].astype(np.float64)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """count: int64[items]."""
-        return {"count": self._count[: self._items]}
+        """count: int64[items]; what is shared, as `ItemShares.arrays` with share_ before the name."""
+        return {"count": self._count[: self._items], **shared_arrays(self._shares)}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """See `Model.restore`."""
-        count = arrays["count"]
+        self._set_count(arrays["count"])
+        restore_shared(self._shares, arrays)
+
+    def _set_count(self, count: NDArray[np.int64]) -> None:
         self._items = len(count)
         self._count = grown(np.zeros(256, np.int64), len(count))
         self._count[: len(count)] = count

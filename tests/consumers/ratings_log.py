@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.lane import LaneConfig
+from consumers.lane_config import LaneConfig
 from consumers.learner import Learner, LearnerConfig
 from consumers.predictions import LaneSummary, decode_prediction
 from eventlog.controls import Control, ControlKind

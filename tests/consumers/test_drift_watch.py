@@ -14,7 +14,8 @@ from consumers.checkpoint import CheckpointStore
 from consumers.drift_log import DriftFollower, LaneDrift
 from consumers.drift_watch import BLOCK, SETTLE, DriftWatch, Watched, watched_of
 from consumers.evaluator import Evaluator
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import Lane
+from consumers.lane_config import LaneConfig
 from consumers.predictions import Drift, PredictionBlock, decode_prediction
 from consumers.result import RunInfo, result_schema
 from eventlog.errors import CheckpointMismatchError, PredictionsError, SettingsError

@@ -15,7 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from consumers.evaluator import Evaluator
-from consumers.lane import LaneConfig
+from consumers.lane_config import LaneConfig
 from consumers.learner import Learner, LearnerConfig
 from consumers.metrics import LearnerMetrics
 from consumers.result import result_schema

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import Lane
+from consumers.lane_config import LaneConfig
 from consumers.predictions import NEW_ITEM, NEW_USER, REPEAT, PredictionBlock
 from eventlog.deadletter import DeadLetter, Reason
 from eventlog.errors import CheckpointMismatchError, SettingsError

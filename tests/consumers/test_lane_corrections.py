@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from consumers.lane import EVICTION_EVERY, Lane, LaneConfig
+from consumers.lane import EVICTION_EVERY, Lane
+from consumers.lane_config import LaneConfig
 from consumers.predictions import NEW_ITEM, NEW_USER, REPEAT, PredictionBlock
 from eventlog.events import EventBatch, Kind
 from online_models.hebbian import HebbianConfig

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from consumers.checkpoint import CheckpointStore
 from consumers.evaluator import CheckpointPolicy, Evaluator
-from consumers.lane import LaneConfig
+from consumers.lane_config import LaneConfig
 from consumers.learner import GROUP, Learner, LearnerConfig
 from consumers.metrics import LearnerMetrics
 from consumers.result import RunInfo

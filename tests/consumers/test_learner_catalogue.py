@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import Lane
+from consumers.lane_config import LaneConfig
 from consumers.learner import Learner, LearnerConfig
 from consumers.predictions import PredictionBlock, decode_prediction
 from eventlog.codec import encode_event

@@ -55,6 +55,10 @@ FIGURES = LearnerFigures(
         "engram_batch_refused_total": {("torn",): 1.0},
         "engram_batch_version": {("batch",): 4.0},
     },
+    exchanges={
+        "engram_contribution_bytes_total": {("sent",): 200.0, ("taken",): 600.0},
+        "engram_contribution_age_seconds": {(): 1.5},
+    },
 )
 EVALUATED = {
     "hebbian": {
@@ -127,7 +131,19 @@ def test_names_units_and_labels_conform() -> None:
         if metric.unit in {"seconds", "bytes", "ratio", "bits", "watts", "celsius"}:
             assert metric.name.removesuffix("_total").endswith(f"_{metric.unit}"), metric.name
         assert set(metric.labels) <= {
-            *("model", "baseline", "reason", "partition", "k", "span", "slice", "q", "detector", "step"),
+            *(
+                "model",
+                "baseline",
+                "reason",
+                "partition",
+                "k",
+                "span",
+                "slice",
+                "q",
+                "detector",
+                "step",
+                "direction",
+            ),
             *("method", "route", "status", "change", "gpu"),
         }
         assert metric.help.endswith(".")

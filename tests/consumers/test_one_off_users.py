@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks.one_off_users import Fed as FedLane
 from benchmarks.one_off_users import OneOffUsers
-from consumers.lane import EVICTION_EVERY, LaneConfig
+from consumers.lane import EVICTION_EVERY
+from consumers.lane_config import LaneConfig
 from online_models.registry import DEFAULT_MODELS
 
 ITEMS = 300

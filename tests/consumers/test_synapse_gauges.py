@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import Lane
+from consumers.lane_config import LaneConfig
 from consumers.learner import Learner, LearnerConfig
 from consumers.metrics import LearnerMetrics
 from consumers.synapse_gauges import synapse_gauges

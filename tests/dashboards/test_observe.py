@@ -26,6 +26,7 @@ CARDINALITY = {
         "status": 4,
         "step": 4,
         "change": 3,
+        "direction": 2,
         "gpu": 8,
     },
 }

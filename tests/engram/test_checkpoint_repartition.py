@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from consumers.checkpoint import CheckpointStore
 from consumers.evaluator import Evaluator
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import Lane
+from consumers.lane_config import LaneConfig
 from consumers.learner import Learner, LearnerConfig
 from consumers.predictions import PredictionBlock, decode_prediction
 from engram.cli import app

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import Lane
+from consumers.lane_config import LaneConfig
 from engram.cli import main
 from engram.diversity import cost_of_diversity
 from engram.lane_events import events_of

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from consumers.checkpoint import CheckpointStore
-from consumers.lane import LaneConfig
+from consumers.lane_config import LaneConfig
 from consumers.learner import GROUP, Learner, LearnerConfig
 from engram.cli import main
 from engram.parts import create_topics

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from consumers.lane import Lane, LaneConfig
+from consumers.lane import Lane
+from consumers.lane_config import LaneConfig
 from engram.cli import app
 from engram.lane_events import events_of
 from engram.parts import build_learner, build_replay, create_topics, open_log

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from consumers.checkpoint import CheckpointStore
-from consumers.lane import LaneConfig
+from consumers.lane_config import LaneConfig
 from consumers.learner import Learner, LearnerConfig
 from consumers.predictions import PredictionBlock, decode_prediction
 from eventlog.log import Log

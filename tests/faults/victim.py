@@ -64,7 +64,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 def learn(job: Job) -> None:
     """Learn the ratings topic to its end."""
-    from consumers.lane import LaneConfig
+    from consumers.lane_config import LaneConfig
     from consumers.learner import Learner, LearnerConfig
     from eventlog.open_log import open_log
     from eventlog.topics import Topics
