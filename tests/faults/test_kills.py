@@ -1,7 +1,7 @@
 """Killed anywhere and started again, a run gives what an undisturbed run gives: nothing lost, nothing applied twice.
 
 Real processes and SIGKILL: at every failpoint (before and after each numbered step of a commit) and at random
-times. The verdict is that of `tests.faults.verdict`, after each death of a learner and at the end. Scores are kept
+times. The verdict is that of `chaos.verdict`, after each death of a learner and at the end. Scores are kept
 in the JSON file that ENGRAM_FAULTS_OUT names.
 """
 
@@ -21,10 +21,10 @@ from _pytest.mark import ParameterSet
 from eventlog.open_log import open_log
 from eventlog.topics import Topics
 from online_models.model import ClockName
-from tests.faults.storm import Storm, add_scores
-from tests.faults.stream import Shape, create_topics, make_events, write_stream
-from tests.faults.verdict import Finding, Truth, judge, read_truth
-from tests.faults.victim import Job, ReplayOf, Server, synthetic
+from chaos.storm import Storm, add_scores
+from chaos.stream import Shape, create_topics, make_events, write_stream
+from chaos.verdict import Finding, Truth, judge, read_truth
+from chaos.victim import Job, ReplayOf, Server, synthetic
 
 SEEDS = (11, 12, 13)  # of streams; what a storm does follows from its own
 REPLAYED, REPLAY_RATE = 6000, 12_000.0

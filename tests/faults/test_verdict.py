@@ -16,8 +16,8 @@ from consumers.predictions import PredictionBlock, decode_prediction
 from eventlog.log import Log
 from eventlog.sqlite_log import SqliteLog
 from eventlog.topics import Topics
-from tests.faults.stream import Shape, make_events, single, write_stream
-from tests.faults.verdict import judge, read_topic, read_truth
+from chaos.stream import Shape, make_events, single, write_stream
+from chaos.verdict import judge, read_topic, read_truth
 
 TOPICS = Topics.with_prefix("verdict")
 
