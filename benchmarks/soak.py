@@ -36,6 +36,7 @@ from eventlog.topics import Topics
 
 PREFIX = "soak"
 PARTITIONS = 2
+MODELS = ("popularity", "decayed_popularity", "hebbian")
 RESTART_S = 1.0
 FREEZE_S = 8.0
 POISON = 1000
@@ -133,6 +134,7 @@ class Soak:
         self.events = int(args.minutes * 60 * args.rate)
         produce = ["produce", "synthetic", "--limit", str(self.events), "--rate", str(args.rate), *log]
         learn = ["learn", "--until-end", "--max-users", "4000", "--metrics-port", str(args.port), *log]
+        learn += [flag for model in MODELS for flag in ("--model", model)]
         learn += ["--checkpoint-dir", str(self.out / "learner"), "--rating-min", "1", "--rating-max", "5"]
         evaluate = ["evaluate", "--watch", "--metrics-port", str(args.port + 1), *log]
         evaluate += ["--checkpoint-dir", str(self.out / "evaluator")]
@@ -162,7 +164,7 @@ class Soak:
     def run(self) -> None:
         """Sample and disturb until the learner has learned everything."""
         due_fault, due_sample = self.started + self.args.fault_every, self.started
-        limit = self.started + self.args.minutes * 60 * 1.5 + 120
+        limit = self.started + self.args.minutes * 60 * 2 + 600
         learner = self.processes["learner"]
         while learner.status() != 0:
             now = time.monotonic()
@@ -248,7 +250,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--rate", type=float, default=10_000.0, help="events a second")
     parser.add_argument("--log", choices=("kafka", "embedded"), default="kafka")
-    parser.add_argument("--fault-every", type=float, default=75.0, help="seconds")
+    parser.add_argument("--fault-every", type=float, default=120.0, help="seconds")
     parser.add_argument("--sample-every", type=float, default=5.0, help="seconds")
     parser.add_argument("--port", type=int, default=19_100, help="of metrics; the next one too")
     parser.add_argument("--out", type=Path, required=True)

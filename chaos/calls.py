@@ -22,6 +22,7 @@ def lives(run: Run, role: str, chance: Chance) -> int:
     def wrap(log: Log) -> Log:
         return FaultyLog(log, chance)
 
+    gc.freeze()  # what there is already makes every collection below slow
     for life in range(1, MOST_LIVES + 1):
         try:
             run.here(role, wrap=wrap)
@@ -37,7 +38,8 @@ def lives(run: Run, role: str, chance: Chance) -> int:
 
 def faulty_calls(rates: Rates, ground: Ground) -> Outcome:
     """Run the roles one after the other over a faulty log; of half the runs a producer writes the stream."""
-    run = ground.draw(600 if ground.on_kafka else 1500)
+    run = ground.draw(200 if ground.on_kafka else 300)
+    run.checkpoint_every_events = 50
     replay = bool(ground.rng.random() < 0.5)
     if replay:
         run.prepare_replay()

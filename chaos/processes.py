@@ -6,15 +6,17 @@ from __future__ import annotations
 from chaos.fault import SAME, Fault, Ground, Outcome, finish
 from chaos.run import Run
 from chaos.storm import FREEZES, Storm
+from chaos.traps import store_of
 from chaos.verdict import Finding
 
-KILLS = 5  # of one run
+KILLS = 10  # of one run, on Kafka half as many
 ROLES = ("producer", "learner", "evaluator")
 
 
 def _storm(ground: Ground, run: Run, *, brief: bool = False) -> Storm:
-    delay_s = 0.4 if ground.on_kafka else 0.1
-    return Storm(ground.server(), ground.rng, delay_s / 10 if brief else delay_s, KILLS)
+    delay_s = 0.3 if ground.on_kafka else 0.06
+    kills = KILLS // 2 if ground.on_kafka else KILLS
+    return Storm(ground.server(), ground.rng, delay_s / 10 if brief else delay_s, kills)
 
 
 def _outcome(ground: Ground, run: Run, storm: Storm) -> Outcome:
@@ -24,7 +26,7 @@ def _outcome(ground: Ground, run: Run, storm: Storm) -> Outcome:
 
 def kill_learner(ground: Ground) -> Outcome:
     """Kill the learner; what it leaves is judged after every death."""
-    run = ground.draw(3000)
+    run = ground.draw(1200)
     run.write()
     truth = run.truth()
     storm = _storm(ground, run)
@@ -36,7 +38,7 @@ def kill_learner(ground: Ground) -> Outcome:
 
 def kill_evaluator(ground: Ground) -> Outcome:
     """Kill the evaluator of a run that is all in the log, in blocks of one event so that it takes many polls."""
-    run = ground.draw(3000)
+    run = ground.draw(1200)
     run.batch_size = 1
     run.write()
     run.here("learner")
@@ -47,7 +49,7 @@ def kill_evaluator(ground: Ground) -> Outcome:
 
 def kill_producer(ground: Ground) -> Outcome:
     """Kill the producer, again and again, before anybody reads."""
-    run = ground.draw(6000)
+    run = ground.draw(2000)
     run.prepare_replay()
     storm = _storm(ground, run)
     storm.run(run.jobs("producer"))
@@ -57,7 +59,7 @@ def kill_producer(ground: Ground) -> Outcome:
 
 def kill_all(ground: Ground) -> Outcome:
     """Kill producer, learner and evaluator while they work side by side."""
-    run = ground.draw(6000)
+    run = ground.draw(2000)
     run.prepare_replay()
     storm = _storm(ground, run)
     storm.run(run.jobs(*ROLES))
@@ -66,7 +68,7 @@ def kill_all(ground: Ground) -> Outcome:
 
 def freeze_all(ground: Ground) -> Outcome:
     """Freeze producer, learner and evaluator at any time; who wakes goes on."""
-    run = ground.draw(6000)
+    run = ground.draw(2000)
     run.prepare_replay()
     storm = _storm(ground, run)
     storm.faults = FREEZES
@@ -76,7 +78,7 @@ def freeze_all(ground: Ground) -> Outcome:
 
 def zombie_learner(ground: Ground) -> Outcome:
     """Freeze a learner; another one, with checkpoints of its own, learns everything; then the first wakes and goes on."""
-    run = ground.draw(6000)
+    run = ground.draw(2000)
     run.write()
     server = ground.server()
     pid = server.start(run.job("learner", "zombie"))
@@ -92,10 +94,12 @@ def zombie_learner(ground: Ground) -> Outcome:
 
 def zombie_owner(ground: Ground) -> Outcome:
     """Freeze a learner; another one on the same checkpoints is refused by name; the first wakes and goes on."""
-    run = ground.draw(6000)
+    run = ground.draw(2000)
     run.write()
     server = ground.server()
     pid = server.start(run.job("learner"))
+    while not store_of(run).versions() and server.wait(pid, 0.005) is None:
+        pass  # it owns them from its first moments on
     frozen = _freeze_at_work(ground, pid)
     if frozen:
         second = server.start(run.job("learner"))
@@ -112,7 +116,7 @@ def zombie_owner(ground: Ground) -> Outcome:
 
 def zombie_producer(ground: Ground) -> Outcome:
     """Freeze a producer; another one finishes the stream; the first wakes and writes what it had: readers drop it."""
-    run = ground.draw(6000)
+    run = ground.draw(2000)
     run.prepare_replay()
     server = ground.server()
     pid = server.start(run.job("producer", "zombie"))

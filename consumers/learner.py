@@ -23,6 +23,7 @@ from consumers.learner_metrics import LearnerPublisher
 from consumers.metrics import LearnerMetrics
 from consumers.model_versions import ModelVersions
 from consumers.stream import Source, Stream
+from consumers.topic_identity import check_is_same_topic, way_out
 from eventlog.deadletter import DeadLetter
 from eventlog.decode import Limits, decode
 from eventlog.errors import BrokerError
@@ -74,7 +75,8 @@ class Learner:
         self._log = log
         self._topics = topics
         self._config = config
-        self._partitions = log.partition_count(topics.ratings)
+        with way_out():
+            self._partitions = log.partition_count(topics.ratings)
         self._reader: LogReader = log.reader(topics.ratings, range(self._partitions))
         self._writer = log.writer()
         self._catalogue = CatalogueReader(log, topics.items)
@@ -89,6 +91,7 @@ class Learner:
             for number, group in enumerate(groups)
         ]
         for stream in self._streams:
+            check_is_same_topic(log, topics.ratings, stream.intake.marks)
             for partition, (offset, _) in stream.intake.positions.items() if stream.restored else ():
                 self._reader.seek(partition, offset)
         self._of_partition = {p: stream for stream in self._streams for p in stream.lane.partitions}
@@ -135,9 +138,13 @@ class Learner:
 
         events: about how many to poll, `batch_size` by default; changes no result.
         """
+        with way_out():
+            return self._step(timeout_s, events or self._config.batch_size)
+
+    def _step(self, timeout_s: float, events: int) -> int:
         self._between_steps = False
         started = time.monotonic()
-        self._poll(timeout_s, events or self._config.batch_size)
+        self._poll(timeout_s, events)
         failpoint("polled")
         self._waits = False
         taken = sum(self._learn(stream) for stream in self._streams)

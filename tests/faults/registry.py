@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos import calls, processes
+from chaos import calls, checkpoints, inputs, processes
 from chaos.fault import Fault
 
-ALL: tuple[Fault, ...] = (*processes.FAULTS, *calls.FAULTS)
+ALL: tuple[Fault, ...] = (*processes.FAULTS, *calls.FAULTS, *checkpoints.FAULTS, *inputs.FAULTS)
