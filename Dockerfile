@@ -17,6 +17,7 @@ COPY evaluation evaluation
 COPY batch_models batch_models
 COPY consumers consumers
 COPY serving serving
+COPY chaos chaos
 COPY engram engram
 RUN pip install --no-deps --no-build-isolation . \
  && useradd --system --home-dir /var/lib/engram --create-home engram

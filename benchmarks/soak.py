@@ -41,7 +41,14 @@ RESTART_S = 1.0
 FREEZE_S = 8.0
 POISON = 1000
 ROLES = ("producer", "learner", "evaluator")
-FAULTS = ("poison", "broker killed", "producer killed", "learner frozen", "evaluator killed", "learner killed")
+FAULTS = (
+    "poison",
+    "broker killed",
+    "producer killed",
+    "learner frozen",
+    "evaluator killed",
+    "learner killed",
+)
 
 
 @dataclass
@@ -145,7 +152,7 @@ class Soak:
                 arguments,
                 port,
                 stack.enter_context((self.out / f"{role}.log").open("ab")),
-                {**os.environ, "PYTHONPATH": os.getcwd()},
+                {**os.environ, "PYTHONPATH": str(Path.cwd())},
             )
             for role, arguments, port in zip(ROLES, (produce, learn, evaluate), ports, strict=True)
         }
@@ -205,7 +212,7 @@ class Soak:
         at = time.monotonic() - self.started
         self.faults.append((at, fault))
         print(f"{at:7.0f} s  {fault}", flush=True)
-        role = fault.split()[0]
+        role = fault.split(maxsplit=1)[0]
         if fault == "poison":
             with open_log(self.spec) as log, log.writer() as writer:
                 for partition in range(PARTITIONS):
@@ -273,7 +280,11 @@ def report(soak: Soak) -> dict[str, object]:
         names = ["at_s", "learned", "lag_events", "age_s", "evaluated", "evaluated_age_s"]
         writer.writerow([*names, *(f"{role}_{what}" for role in ROLES for what in ("mib", "life"))])
         for one in soak.samples:
-            row = [one.mib.get(role, "") if what == "mib" else one.life.get(role, "") for role in ROLES for what in ("mib", "life")]
+            row = [
+                one.mib.get(role, "") if what == "mib" else one.life.get(role, "")
+                for role in ROLES
+                for what in ("mib", "life")
+            ]
             writer.writerow([*(asdict(one)[name] for name in names), *row])
     with open_log(soak.spec) as log:
         topics = Topics.with_prefix(PREFIX)

@@ -58,7 +58,9 @@ def draw(samples: Sequence[Sample], faults: Sequence[tuple[float, str]], path: P
     axes[1].plot(minutes, [one.lag_events for one in samples], color=COLOURS["learner"])
     axes[1].set_ylabel("messages not yet learned")
     axes[2].plot(minutes, [one.age_s for one in samples], color=COLOURS["learner"], label="learner")
-    axes[2].plot(minutes, [one.evaluated_age_s for one in samples], color=COLOURS["evaluator"], label="evaluator")
+    axes[2].plot(
+        minutes, [one.evaluated_age_s for one in samples], color=COLOURS["evaluator"], label="evaluator"
+    )
     axes[2].set_ylabel("age of the newest event done, s")
     axes[2].set_yscale("symlog", linthresh=1.0)
     axes[2].legend(fontsize=8)
@@ -71,6 +73,15 @@ def draw(samples: Sequence[Sample], faults: Sequence[tuple[float, str]], path: P
         for at, _ in faults:
             axis.axvline(at / 60, color="#c0392b", linewidth=0.6, alpha=0.6)
     for at, name in faults:
-        axes[0].text(at / 60, axes[0].get_ylim()[1], name, rotation=90, fontsize=6, va="top", ha="right", color="#c0392b")
+        axes[0].text(
+            at / 60,
+            axes[0].get_ylim()[1],
+            name,
+            rotation=90,
+            fontsize=6,
+            va="top",
+            ha="right",
+            color="#c0392b",
+        )
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -56,12 +56,14 @@ def read_lines(path: Path) -> list[Line]:
 
 
 class Campaign:
-    """Tries faults, and appends to the results file `path`.
+    """Tries faults, and appends to the results file `path`, where there is one.
 
     log: `embedded` or `kafka:HOST:PORT`. directory: for the runs; those that held leave nothing there.
     """
 
-    def __init__(self, log: str, path: Path, directory: Path | None = None, module: str = "chaos.victim") -> None:
+    def __init__(
+        self, log: str, path: Path | None, directory: Path | None = None, module: str = "chaos.victim"
+    ) -> None:
         self._log = log
         self._kind = log.partition(":")[0]
         self._path = path
@@ -71,7 +73,7 @@ class Campaign:
         self._module = module
         self._server: Server | None = None
         self._references = References(self._directory)
-        self._known = {(line.fault, line.log, line.seed): line for line in read_lines(path)}
+        self._known = {(line.fault, line.log, line.seed): line for line in (read_lines(path) if path else [])}
 
     def server(self) -> Server:
         """The fork server, started when it is first needed."""
@@ -79,7 +81,9 @@ class Campaign:
             self._server = Server(self._module)
         return self._server
 
-    def run(self, faults: Sequence[Fault], tries: int, say: Callable[[str], None] = lambda text: None) -> list[Line]:
+    def run(
+        self, faults: Sequence[Fault], tries: int, say: Callable[[str], None] = lambda text: None
+    ) -> list[Line]:
         """Try each fault with seeds 0, 1, ... until it was tried so often; seeds that are known are not tried again.
 
         Faults take turns. Returns the lines of these faults on this log.
@@ -88,7 +92,9 @@ class Campaign:
         seeds = dict.fromkeys(wanted, 0)
         done = dict.fromkeys(wanted, 0)
         lines: list[Line] = []
-        while open_ones := [fault for fault in wanted if done[fault] < wanted[fault] and seeds[fault] < 4 * tries]:
+        while open_ones := [
+            fault for fault in wanted if done[fault] < wanted[fault] and seeds[fault] < 4 * tries
+        ]:
             for fault in open_ones:
                 seed = seeds[fault]
                 seeds[fault] += 1
@@ -96,7 +102,9 @@ class Campaign:
                 if line is None:
                     line = self._try(fault, seed)
                     self._append(line)
-                    say(f"{line.log}, {line.fault}, seed {seed}: {line.held}/{line.tries} {line.ended} {line.what}")
+                    say(
+                        f"{line.log}, {line.fault}, seed {seed}: {line.held}/{line.tries} {line.ended} {line.what}"
+                    )
                 done[fault] += line.tries
                 lines.append(line)
         return lines
@@ -140,6 +148,8 @@ class Campaign:
         )
 
     def _append(self, line: Line) -> None:
+        if self._path is None:
+            return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("ab") as file:
             file.write(msgspec.json.encode(line) + b"\n")
@@ -191,5 +201,3 @@ def table(lines: Iterable[Line]) -> str:
 def is_green(lines: Iterable[Line]) -> bool:
     """Whether everything that was tried held."""
     return all(line.held == line.tries for line in lines)
-
-

@@ -24,7 +24,9 @@ def _manifests(folder: Path) -> list[Path]:
 
 def _own_objects(folder: Path) -> list[Path]:
     """Objects that only the newest checkpoint has."""
-    *older, newest = ({e["sha256"] for e in json.loads(m.read_bytes())["arrays"].values()} for m in _manifests(folder))
+    *older, newest = (
+        {e["sha256"] for e in json.loads(m.read_bytes())["arrays"].values()} for m in _manifests(folder)
+    )
     return [folder / "objects" / name for name in sorted(newest.difference(*older))]
 
 
@@ -45,7 +47,11 @@ def _remove(path: Path, rng: np.random.Generator) -> None:
 def _spoil(spoil: Damage, folder: Path, rng: np.random.Generator) -> None:
     """Spoil the newest manifest, or an object that only it has and that is not empty."""
     objects = [path for path in _own_objects(folder) if path.stat().st_size]
-    target = _manifests(folder)[-1] if not objects or rng.random() < 0.5 else objects[int(rng.integers(len(objects)))]
+    target = (
+        _manifests(folder)[-1]
+        if not objects or rng.random() < 0.5
+        else objects[int(rng.integers(len(objects)))]
+    )
     spoil(target, rng)
 
 

@@ -21,9 +21,10 @@ from eventlog.log import Bounds, Log, LogReader, LogWriter, Record, RecordBatch
 
 
 class Rates(NamedTuple):
-    """Chances, of each call: that it fails at once; that it is done, and yet fails (`unanswered`); of a flush: that a
-    part of it is stored, and then it fails (`torn`); that it is stored twice (`doubled`); of a poll: that it finds
-    nothing (`starved`), or few records (`short`).
+    """Chances of each call.
+
+    fails: at once. unanswered: done, and yet it fails. Of a flush, torn: a part of it is stored, then it fails; doubled:
+    it is stored twice. Of a poll, starved: it finds nothing; short: few records.
     """
 
     fails: float = 0.0
@@ -201,7 +202,9 @@ class FaultyReader:
             return []
         few = int(self._chance.rng.integers(1, 4)) if self._chance.of("short") else max_records
         found = self._inner.poll(min(few, max_records), timeout_s)
-        order = {int(p): at for at, p in enumerate(self._chance.rng.permutation([b.partition for b in found]))}
+        order = {
+            int(p): at for at, p in enumerate(self._chance.rng.permutation([b.partition for b in found]))
+        }
         return sorted(found, key=lambda batch: order[batch.partition])
 
     def position(self, partition: int) -> int:

@@ -32,7 +32,10 @@ def delivered_again(ground: Ground) -> Outcome:
     run = ground.draw(_events(ground))
     events = make_events(run.seed, run.events, late=run.shape.late)
     with run.log() as log:
-        for topic, count in ((run.topics.ratings, run.shape.partitions), (run.topics.predictions, run.shape.partitions)):
+        for topic, count in (
+            (run.topics.ratings, run.shape.partitions),
+            (run.topics.predictions, run.shape.partitions),
+        ):
             log.create_topic(topic, count)
         log.create_topic(run.topics.dead_letters, 1)
         with log.writer() as writer:
@@ -153,7 +156,10 @@ def _drop(log: Log, run: Run) -> None:
         return
     from kafka import KafkaAdminClient, TopicPartition
 
-    ends = {TopicPartition(run.topics.ratings, p): bounds.end for p, bounds in log.bounds(run.topics.ratings).items()}
+    ends = {
+        TopicPartition(run.topics.ratings, p): bounds.end
+        for p, bounds in log.bounds(run.topics.ratings).items()
+    }
     with KafkaAdminClient(bootstrap_servers=run.spec.partition(":")[2]) as admin:
         admin.delete_records(ends)
 
@@ -166,7 +172,9 @@ FAULTS = (
     Fault("topic made anew, empty", f"OffsetGoneError {_THEN}", partial(made_anew, False)),
     Fault("topic made anew, with events", f"CheckpointMismatchError {_THEN}", partial(made_anew, True)),
     Fault("topic grown", "CheckpointMismatchError says the way out", grown),
-    Fault("retention past the checkpoint", "OffsetGoneError says the way out", partial(cut_by_retention, False)),
+    Fault(
+        "retention past the checkpoint", "OffsetGoneError says the way out", partial(cut_by_retention, False)
+    ),
     Fault(
         "retention during recovery",
         "progress, or OffsetGoneError that says the way out",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from chaos.fault import SAME, Fault, Ground, Outcome, finish
 from chaos.run import Run
 from chaos.storm import FREEZES, Storm
@@ -106,7 +105,9 @@ def zombie_owner(ground: Ground) -> Outcome:
         status = server.wait(second, 60.0)
         said = (run.directory / "learner" / "error.txt").read_text() if status == 1 else f"status {status}"
         if "OwnedError" not in said or "stop it first" not in said:
-            run.findings.append(Finding("other", f"the second learner was not refused by name: {said[-300:]}"))
+            run.findings.append(
+                Finding("other", f"the second learner was not refused by name: {said[-300:]}")
+            )
     server.thaw(pid)
     if server.wait(pid, 60.0) != 0:
         run.findings.append(Finding("other", "the frozen learner did not finish"))

@@ -94,11 +94,9 @@ class Run:
             events = make_events(self.seed, self.events, late=self.shape.late)
             write_stream(log, self.topics, events, self.shape, self.seed)
 
-    def prepare_replay(self) -> None:
-        """Create the topics; the stream is what a producer sends."""
-        self.replay = ReplayOf(
-            users=200 + self.seed, events=self.events, pack=self.shape.pack, rate=REPLAY_RATE
-        )
+    def prepare_replay(self, rate: float = REPLAY_RATE) -> None:
+        """Create the topics; the stream is what a producer sends, `rate` events a second."""
+        self.replay = ReplayOf(users=200 + self.seed, events=self.events, pack=self.shape.pack, rate=rate)
         with self.log() as log:
             create_topics(log, self.topics, self.shape.partitions)
 
@@ -183,9 +181,7 @@ class References:
         if key not in self._known:
             replay, seed, events, clock, late, partitions = key
             shape = Shape(partitions=partitions, pack=100, late=late)
-            plain = Run(
-                "embedded", self._directory / uuid.uuid4().hex, seed, shape, clock, 1000, events
-            )
+            plain = Run("embedded", self._directory / uuid.uuid4().hex, seed, shape, clock, 1000, events)
             if replay:
                 plain.prepare_replay()
                 assert plain.replay is not None

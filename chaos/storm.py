@@ -6,6 +6,7 @@ hold when the verdict on it is clean and its digests are those of an undisturbed
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections import Counter
@@ -17,8 +18,8 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from consumers.failpoints import NAMES
 from chaos.victim import Job, Server
+from consumers.failpoints import NAMES
 
 RANDOM_TIME = "random time"
 FROZEN = "frozen"
@@ -32,6 +33,7 @@ FAULTS = {
 }
 FREEZES = dict.fromkeys(FAULTS, (FROZEN,))
 LIFE_LIMIT_S = 120.0
+_LOG_ERROR = re.compile(r"^eventlog\.errors\.(BrokerError|LogError)", re.MULTILINE)
 
 
 class _Life(NamedTuple):
@@ -47,7 +49,8 @@ class Storm:
 
     mean_delay_s: of the exponential delays of kills and freezes at random times, and of how long one is frozen. wanted:
     kills, after which lives are left in peace. after_death: called with the role when a life was killed. faults: of
-    each role, in turn. while_frozen: called with the role while it is.
+    each role, in turn. while_frozen: called with the role while it is. restarts: how many lives may end by an error of
+    the log, each followed by another life.
     """
 
     server: Server
@@ -57,6 +60,7 @@ class Storm:
     after_death: Callable[[str], None] = lambda role: None
     faults: Mapping[str, Sequence[str]] = field(default_factory=lambda: FAULTS)
     while_frozen: Callable[[str], None] = lambda role: None
+    restarts: int = 0
     struck: Counter[tuple[str, str]] = field(default_factory=Counter)
     tried: Counter[tuple[str, str]] = field(default_factory=Counter)
     _plan: dict[str, list[str]] = field(default_factory=dict)
@@ -119,6 +123,10 @@ class Storm:
 
     def _died(self, role: str, life: _Life, status: int, job: Job) -> None:
         errors = Path(job.directory, "error.txt")
+        if status == 1 and self.restarts and errors.exists() and _LOG_ERROR.search(errors.read_text()):
+            self.restarts -= 1
+            errors.unlink()
+            return
         if status != -signal.SIGKILL or not life.fault:
             said = errors.read_text() if errors.exists() else "no error was left"
             raise RuntimeError(f"{role} ended with status {status}: {said}")

@@ -21,11 +21,11 @@ from typing import IO, Any, Self
 
 import msgspec
 
+from chaos.stream import Shape, make_events, write_stream
 from eventlog.decode import Limits
 from eventlog.log import Log
 from online_models.model import ClockName
 from producers.synthetic import SyntheticConfig, SyntheticStream
-from chaos.stream import Shape, make_events, write_stream
 
 ROOT = Path(__file__).parents[1]
 MODELS = ("popularity", "decayed_popularity", "hebbian")

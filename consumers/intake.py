@@ -157,7 +157,9 @@ class Intake:
         self._ready_keys = np.zeros((2, 0), np.int64)  # of `_ready`, when there is a merge
         self.accepted = 0
         self.taken_append_ms = 0  # when the log took the newest event that `take` gave out
-        self.marks: dict[int, tuple[int, int]] = {}  # {partition: offset, append time in ms} of the last event taken
+        self.marks: dict[
+            int, tuple[int, int]
+        ] = {}  # {partition: offset, append time in ms} of the last event taken
         self.totals: dict[str, int | None] = {}
 
     def offer(self, partition: int, decoded: Decoded) -> None:

@@ -35,11 +35,13 @@ def check_is_same_topic(log: Log, topic: str, marks: Mapping[int, Mark]) -> None
                 f"{bounds[partition].end}: the topic was deleted and made anew, or lost its end; name another "
                 "checkpoint directory to learn it from its start"
             )
-    left = {p: mark for p, mark in marks.items() if p in bounds and bounds[p].begin <= mark[0] < bounds[p].end}
+    left = {
+        p: mark for p, mark in marks.items() if p in bounds and bounds[p].begin <= mark[0] < bounds[p].end
+    }
     if not left:
         return
     deadline_s = time.monotonic() + _READ_S
-    with log.reader(topic, list(left)) as reader:
+    with way_out(), log.reader(topic, list(left)) as reader:
         for partition, (offset, _) in left.items():
             reader.seek(partition, offset)
         while left and time.monotonic() < deadline_s:
@@ -56,7 +58,9 @@ def check_is_same_topic(log: Log, topic: str, marks: Mapping[int, Mark]) -> None
                         "checkpoint directory to learn it from its start"
                     )
     if left:
-        _log.warning("whether %s is the checkpoint's topic is unknown: partitions %s give nothing", topic, sorted(left))
+        _log.warning(
+            "whether %s is the checkpoint's topic is unknown: partitions %s give nothing", topic, sorted(left)
+        )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from engram import checkpoint_cli, data_cli, dlq_cli, kafka_cli, models_cli
+from engram.chaos_command import chaos
 from engram.compare_command import compare, compare_cell
 from engram.demo_command import demo
 from engram.diversity_command import diversity_command
@@ -71,6 +72,7 @@ app.command()(offsets)
 app.command()(report)
 app.command()(history)
 app.command()(graph)
+app.command()(chaos)
 app.command()(train)
 app.command("recommend")(recommend_command)
 app.add_typer(data_cli.app, name="data")

@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "batch_models": {"eventlog", "evaluation"},
     "consumers": {"eventlog", "online_models", "evaluation"},
     "serving": {"eventlog", "online_models", "consumers"},
+    "chaos": {"eventlog", "producers", "online_models", "evaluation", "consumers"},
     "dashboards": {"consumers.metrics_table"},
     "engram": {
         "eventlog",
@@ -34,6 +35,7 @@ MAY_IMPORT = {
         "batch_models",
         "consumers",
         "serving",
+        "chaos",
     },
 }
 # Folders that take only these from elsewhere; the rest of the house may use what pyproject.toml lists.

@@ -21,7 +21,9 @@ from tests.kafka_ladder import kafka_broker
 def main() -> int:
     """Try, print, and write the table; 1 when something did not hold."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--log", choices=("embedded", "kafka", "none"), nargs="+", default=["embedded", "kafka"])
+    parser.add_argument(
+        "--log", choices=("embedded", "kafka", "none"), nargs="+", default=["embedded", "kafka"]
+    )
     parser.add_argument("--tries", type=int, default=60, help="of each fault on the embedded log")
     parser.add_argument("--kafka-tries", type=int, default=12, help="of each fault on Kafka")
     parser.add_argument("--only", default="", help="faults whose names have this in them")
@@ -39,7 +41,11 @@ def main() -> int:
                 spec = f"kafka:{stack.enter_context(kafka_broker(shared))}"
             campaign = Campaign(spec, args.results, module="tests.faults.trainer_victim")
             stack.callback(campaign.close)
-            campaign.run(faults, args.tries if kind == "embedded" else args.kafka_tries, lambda text: print(text, flush=True))
+            campaign.run(
+                faults,
+                args.tries if kind == "embedded" else args.kafka_tries,
+                lambda text: print(text, flush=True),
+            )
     lines = read_lines(args.results)
     print(table(lines))
     if args.table:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from chaos import calls, checkpoints, inputs, processes
+from chaos import safe
 from chaos.fault import Fault
+from tests.faults import brokers, machine, trainer_victim
 
-ALL: tuple[Fault, ...] = (*processes.FAULTS, *calls.FAULTS, *checkpoints.FAULTS, *inputs.FAULTS)
+ALL: tuple[Fault, ...] = (
+    *safe.FAULTS,
+    *trainer_victim.FAULTS,
+    *machine.FAULTS,
+    *brokers.FAULTS,
+)
