@@ -32,7 +32,7 @@ FAULTS = {
     "producer": (RANDOM_TIME,),
 }
 FREEZES = dict.fromkeys(FAULTS, (FROZEN,))
-LIFE_LIMIT_S = 120.0
+LIFE_LIMIT_S = 600.0
 _LOG_ERROR = re.compile(r"^eventlog\.errors\.(BrokerError|LogError)", re.MULTILINE)
 
 

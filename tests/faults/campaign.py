@@ -26,6 +26,7 @@ def main() -> int:
     )
     parser.add_argument("--tries", type=int, default=60, help="of each fault on the embedded log")
     parser.add_argument("--kafka-tries", type=int, default=12, help="of each fault on Kafka")
+    parser.add_argument("--patience", type=float, default=1.0, help="times the time that a try may take")
     parser.add_argument("--only", default="", help="faults whose names have this in them")
     parser.add_argument("--results", type=Path, default=Path("runs/faults.jsonl"))
     parser.add_argument("--table", type=Path, help="write the table there too")
@@ -39,7 +40,9 @@ def main() -> int:
             if kind == "kafka":
                 shared = Path(stack.enter_context(tempfile.TemporaryDirectory()))
                 spec = f"kafka:{stack.enter_context(kafka_broker(shared))}"
-            campaign = Campaign(spec, args.results, module="tests.faults.trainer_victim")
+            campaign = Campaign(
+                spec, args.results, module="tests.faults.trainer_victim", patience=args.patience
+            )
             stack.callback(campaign.close)
             campaign.run(
                 faults,
