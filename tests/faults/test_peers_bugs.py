@@ -51,7 +51,7 @@ def learned(run: Run) -> None:
 def test_recovery_ends_though_a_control_record_is_at_the_tail(
     committed: bool, kafka_bootstrap: str, tmp_path: Path
 ) -> None:
-    """quix-streams #1017, faust #21: waiting for an offset that no record has."""
+    """Recovery that waits for ever for an offset that no record has."""
     from kafka import KafkaProducer
 
     run = Run(f"kafka:{kafka_bootstrap}", tmp_path / "run", 1, Shape(pack=1), "event_count", events=EVENTS)
@@ -83,7 +83,7 @@ def test_recovery_ends_though_a_control_record_is_at_the_tail(
 def test_a_negative_offset_is_an_error_by_name(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """quix-streams #1067: an offset of -1001 is taken for a place."""
+    """Recovery from an offset such as -1001, which clients take for a place."""
     spec = (
         f"kafka:{request.getfixturevalue('kafka_bootstrap')}" if kind == "kafka" else f"embedded:{tmp_path}/l"
     )
@@ -97,7 +97,7 @@ def test_a_negative_offset_is_an_error_by_name(
 
 
 def test_empty_partitions_do_not_hold_recovery_up(tmp_path: Path) -> None:
-    """quix-streams #1114, faust #155: a partition without events is waited for."""
+    """Recovery that waits for ever for the first event of a partition that has none."""
     run = Run("embedded", tmp_path / "run", 1, Shape(partitions=4, pack=1), "event_count", events=EVENTS)
     events = make_events(1, EVENTS)
     of_one = events.take(np.array([partition_of(user.decode(), 4) == 2 for user in events.users]))
