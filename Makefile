@@ -14,7 +14,11 @@ LOCKED := $(PIP) install --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+<<<<<<< HEAD
 .PHONY: help install demo test test-full test-faults lint format lock bench batch observe figures clean
+=======
+.PHONY: help install demo app test test-full lint format lock bench batch observe figures clean
+>>>>>>> main
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -25,6 +29,9 @@ install: $(VENV)/.core ## Install Engram and its pinned dependencies into .venv
 
 demo: $(VENV)/$(if $(filter kafka,$(LOG)),.broker,.core) ## Replay MovieLens and watch it being learned (LOG=kafka: through Kafka)
 	@$(BIN)/engram demo --log $(LOG) $(ARGS)
+
+app: $(VENV)/.page ## Rate films on a web page and watch it learn; MovieLens streams by beside
+	@$(BIN)/engram app $(ARGS)
 
 test: $(VENV)/.dev ## Run the tests (20 minutes at most on two cores), with a real Kafka broker
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not full" --durations=15 $(ARGS)
@@ -88,7 +95,12 @@ $(VENV)/.batch: requirements/batch.txt $(VENV)/.core
 	@$(LOCKED) -r requirements/batch.txt
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.core $(if $(filter true,$(CI)),$(VENV)/.batch)
+$(VENV)/.page: requirements/page.txt $(VENV)/.core
+	@echo "Installing what the web page needs into $(VENV) (a minute, once)"
+	@$(LOCKED) -r requirements/page.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.core $(VENV)/.page $(if $(filter true,$(CI)),$(VENV)/.batch)
 	@echo "Installing what tests and checks need into $(VENV) (a minute or two, once)"
 	@$(LOCKED) -r requirements/dev.txt
 	@touch $@

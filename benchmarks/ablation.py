@@ -41,6 +41,7 @@ PARTS: dict[str, dict[str, dict[str, Any]]] = {
         WHOLE: {},
         "no recency weighting of the trace": {"step_decay": 1.0},
         "no fading with time gaps": {"gap_exponent": 0.0},
+        "linear synapses, no square roots": {"synapse_power": 1.0},
         "symmetric synapses": {"reverse": 1.0},
         "synapses forward only": {"reverse": 0.0},
         "no normalisation": {"source_power": 0.0, "target_power": 0.0},

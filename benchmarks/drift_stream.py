@@ -1,6 +1,7 @@
 """A long synthetic stream whose tastes flip: memory, recall after each flip, and what the drift detectors make of it.
 
-Run: python -m benchmarks.drift_stream [--events N] [--flip-every N] [--model NAME ...] [--no-adapt] [--out FOLDER]
+Run: python -m benchmarks.drift_stream [--events N] [--flip-every N] [--model NAME ...] [--no-adapt] [--settled]
+     [--out FOLDER]
 
 A lane takes the events as columns, without a log. Flips are of two kinds in turn (`producers/synthetic.py`): `taste`, and
 `items`, after which nothing that was learned of the items holds. It prints
@@ -78,6 +79,13 @@ def lane_config(
         top_every=0,
         drift=detector,
     )
+
+
+class Settled(SyntheticStream):
+    """All items are there from the start: the catalogue does not grow, so neither should memory."""
+
+    def _arrived(self, number: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.ones(len(number))
 
 
 class Flip(NamedTuple):
@@ -196,11 +204,11 @@ class Memory(NamedTuple):
 
 
 def learn(
-    config: SyntheticConfig, lane: Lane, *, until: int | None = None, tell: bool = False
+    stream: SyntheticStream, lane: Lane, *, until: int | None = None, tell: bool = False
 ) -> tuple[Course, Memory]:
     """Let a lane learn the stream, the first `until` events or all; tell: print a line a million events."""
-    end = config.events if until is None else until
-    stream, course, memory = SyntheticStream(config), Course(config, list(lane.models)), Memory([], [])
+    end = stream.config.events if until is None else until
+    course, memory = Course(stream.config, list(lane.models)), Memory([], [])
     for first in range(0, end, BATCH):
         block = lane.test_then_learn(batch_of(stream, first, min(BATCH, end - first)))
         if block is not None:
@@ -317,11 +325,13 @@ def main() -> None:
     parser.add_argument("--drift", choices=[*DETECTORS, "none"], default="adwin")
     parser.add_argument("--no-adapt", action="store_true", help="models go on as if nothing had been noticed")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--settled", action="store_true", help="all items are there from the start")
     arguments = parser.parse_args()
     models = tuple(arguments.model or DEFAULT_MODELS)
     config = drifting(arguments.events, arguments.flip_every, arguments.seed, arguments.items)
     lane = Lane(0, (0,), 1, lane_config(models, arguments.drift, adapt=not arguments.no_adapt))
-    course, memory = learn(config, lane, tell=True)
+    stream = Settled(config) if arguments.settled else SyntheticStream(config)
+    course, memory = learn(stream, lane, tell=True)
     print("\n".join(summary(course, memory, arguments.warm_up)))
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)

@@ -141,7 +141,8 @@ def draw(axis: str, rows: Sequence[dict[str, Any]], path: Path) -> None:
     x = [row[axis] for row in rows]
     left.plot(x, [row["events_per_cpu_second"] for row in rows], "o-", color="#0072B2")
     left.set_ylabel("events a second of CPU")
-    left.set_ylim(bottom=0)
+    left.set_ylim(0, 1.1 * max(row["events_per_cpu_second"] for row in rows))
+    left.yaxis.set_major_formatter("{x:,.0f}")
     for name, colour in (
         ("model_bytes", "#0072B2"),
         ("shared_bytes", "#009E73"),
@@ -150,9 +151,12 @@ def draw(axis: str, rows: Sequence[dict[str, Any]], path: Path) -> None:
         right.plot(x, [row[name] / 2**20 for row in rows], "o-", color=colour, label=name[: -len("_bytes")])
     right.set_ylabel("MiB")
     right.set_yscale("log")
-    right.legend(frameon=False)
+    right.yaxis.set_major_formatter("{x:,.0f}")
+    figure.legend(*right.get_legend_handles_labels(), loc="outside right center", frameon=False)
     for axes in (left, right):
         axes.set_xscale("log")
+        axes.set_xticks(x, [f"{size:,}" for size in x], minor=False)
+        axes.set_xticks([], minor=True)
         axes.set_xlabel(axis)
         axes.spines[["top", "right"]].set_visible(False)
     held = ", ".join(f"{rows[0][name]:,} {name}" for name in AXES if name != axis)

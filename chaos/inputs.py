@@ -8,7 +8,7 @@ from functools import partial
 from chaos.fault import SAME, Fault, Ground, Outcome, finish, refused
 from chaos.run import Run
 from chaos.stream import Shape, lay_out, make_events
-from chaos.traps import at_poll, learn_partly, store_of
+from chaos.traps import at_call, learn_partly, store_of
 from eventlog.errors import (
     CheckpointMismatchError,
     EngramError,
@@ -67,7 +67,7 @@ def deleted(ground: Ground) -> Outcome:
             log.delete_topic(run.topics.ratings)
 
     ended, findings = refused(
-        TopicMissingError, ("create it",), lambda: run.here("learner", wrap=at_poll(2, delete))
+        TopicMissingError, ("create it",), lambda: run.here("learner", wrap=at_call("poll", 2, delete))
     )
     run.findings += findings
     shutil.rmtree(run.directory / "learner")
@@ -140,7 +140,7 @@ def cut_by_retention(recovering: bool, ground: Ground) -> Outcome:
     if not recovering:
         drop()
     run.batch_size = 7
-    wrap = at_poll(1, drop if recovering else lambda: None)
+    wrap = at_call("poll", 1, drop if recovering else lambda: None)
     ended, findings = refused(OffsetGoneError, (ANOTHER,), lambda: run.here("learner", wrap=wrap))
     if recovering and ended == "progress":
         findings = []  # what was dropped had been fetched already

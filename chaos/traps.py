@@ -1,4 +1,4 @@
-"""Something that happens at a certain poll of a role, and a role that ends at one."""
+"""Something that happens at a certain call of a role to its log, and a role that ends at one."""
 
 from __future__ import annotations
 
@@ -16,42 +16,44 @@ from eventlog.errors import LogError
 from eventlog.log import Log
 
 
-class _AtPoll(Chance):
-    """Does `act` before the poll number `number`, counted from 1."""
+class _AtCall(Chance):
+    """Does `act` before the call `name` for the time `number`, counted from 1."""
 
-    def __init__(self, number: int, act: Callable[[], None]) -> None:
+    def __init__(self, name: str, number: int, act: Callable[[], None]) -> None:
         super().__init__(Rates(), np.random.default_rng(0), 0)
-        self._polls_left = number
+        self._name = name
+        self._left = number
         self._act = act
 
     def before(self, call: str) -> None:
-        """Count polls."""
-        if call == "poll":
-            self._polls_left -= 1
-            if self._polls_left == 0:
+        """Count calls."""
+        if call == self._name:
+            self._left -= 1
+            if self._left == 0:
                 self._act()
 
 
-def at_poll(number: int, act: Callable[[], None]) -> Wrap:
-    """Wrap a log so that `act` is done before poll `number`."""
+def at_call(name: str, number: int, act: Callable[[], None]) -> Wrap:
+    """Wrap a log so that `act` is done before the call `name` for the time `number`."""
 
     def wrap(log: Log) -> Log:
-        return FaultyLog(log, _AtPoll(number, act))
+        return FaultyLog(log, _AtCall(name, number, act))
 
     return wrap
 
 
 def learn_partly(run: Run, rng: np.random.Generator) -> int:
-    """Let a learner of a written run die at a poll that is drawn; how many checkpoints it leaves."""
+    """Let a learner of a written run die, after some checkpoint or between two; how many checkpoints it leaves."""
     batch_size, run.batch_size = run.batch_size, 7
-    polls = 2 + run.events // max(run.shape.pack, run.batch_size)
+    run.checkpoint_every_events = 30
 
     def die() -> None:
         raise LogError("injected: the learner dies")
 
-    run.checkpoint_every_events = 30
+    call = "commit" if rng.random() < 0.7 else "append"
+    number = int(rng.integers(1, max(2, run.events // run.checkpoint_every_events)))
     with contextlib.suppress(LogError):
-        run.here("learner", wrap=at_poll(int(rng.integers(2, polls + 1)), die))
+        run.here("learner", wrap=at_call(call, number, die))
     run.batch_size = batch_size
     return len(store_of(run).versions())
 

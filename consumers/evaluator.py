@@ -18,15 +18,16 @@ import msgspec
 from consumers.checkpoint import CheckpointStore
 from consumers.drift_log import newest
 from consumers.failpoints import failpoint
+from consumers.hand_over_steps import steps_of
 from consumers.lane_measures import LaneMeasures, MeasuresConfig
-from consumers.measured import live_measures
+from consumers.measured import live_measures, model_measures
 from consumers.metrics import EvaluatorMetrics
 from consumers.predictions import Drift, LaneSummary, PredictionBlock, decode_prediction
 from consumers.result import RunInfo, build_result, evaluator_digest
-from evaluation.figures import Figures, curves_of, figures_of
+from evaluation.figures import ALL, Figures, curves_of, figures_of
 from evaluation.named_arrays import under
 from evaluation.prequential import PrequentialConfig
-from evaluation.significance import SignificanceConfig
+from evaluation.significance import SignificanceConfig, significance_of
 from eventlog.errors import CheckpointMismatchError, PredictionsError
 from eventlog.log import Log, RecordBatch
 
@@ -141,6 +142,21 @@ class Evaluator:
     def drifts(self) -> list[Drift]:
         """Return the drifts that are kept, in order of their event, of all lanes."""
         return newest([lane.drifts for lane in self._states()])
+
+    def significance(self) -> dict[str, Any] | None:
+        """Return how models differ (`evaluation.significance.significance_of`); None before there is a pair."""
+        return significance_of([lane.comparison for lane in self._states()]) if self.lanes else None
+
+    def beyond(self) -> dict[str, Figures]:
+        """Return {model: coverage, novelty, diversity, ...} of the lists so far of each model that ranks."""
+        states = self._states()
+        names = states[0].ranking.models if states else []
+        found = {name: model_measures(states, name)["beyond"] for name in names}
+        return {name: spans[ALL] for name, spans in found.items() if spans and spans[ALL]}
+
+    def hand_overs(self) -> list[dict[str, Any]]:
+        """Return what became of versions of batch models, in order of their event, as result.json has it."""
+        return steps_of({number: lane.steps for number, lane in self.lanes.items()})
 
     def digest(self) -> str:
         """Sha256 of the evaluation of all lanes."""

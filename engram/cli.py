@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from engram import checkpoint_cli, data_cli, dlq_cli, kafka_cli, models_cli
+from engram.app_command import app as app_command
 from engram.chaos_command import chaos
 from engram.compare_command import compare, compare_cell
 from engram.demo_command import demo
@@ -19,6 +20,7 @@ from engram.history_command import history
 from engram.ingest_command import ingest
 from engram.leave_one_out_command import leave_one_out_command
 from engram.offsets_command import offsets
+from engram.page_command import page
 from engram.produce_command import produce
 from engram.recommend_command import recommend_command
 from engram.replay_command import replay
@@ -66,6 +68,8 @@ app.command()(produce)
 app.command()(learn)
 app.command()(train)
 app.command()(serve)
+app.command("app")(app_command)
+app.command()(page)
 app.add_typer(evaluate_cli, name="evaluate")
 app.command()(ingest)
 app.command()(offsets)
@@ -73,7 +77,6 @@ app.command()(report)
 app.command()(history)
 app.command()(graph)
 app.command()(chaos)
-app.command()(train)
 app.command("recommend")(recommend_command)
 app.add_typer(data_cli.app, name="data")
 app.add_typer(kafka_cli.app, name="kafka")

@@ -32,6 +32,7 @@ def demo(settings: Settings, out: Out = None, quiet: Quiet = False) -> None:
     settings, source = choose(settings)
     with _broker(settings) as settings:
         run_replay(settings, out, source=source, quiet=quiet)
+    typer.echo("\nTo rate films yourself and watch it learn, on a web page: make app (or engram app)")
 
 
 def choose(settings: Settings) -> tuple[Settings, Source]:

@@ -15,7 +15,6 @@ from rich.progress import Progress
 from rich.table import Table
 
 from engram.diversity import cost_of_diversity
-from engram.diversity_chart import draw_diversity
 from engram.figures_table import ratio, title
 from engram.leave_one_out import check_models
 from engram.options import settings_command
@@ -133,6 +132,8 @@ def write(folder: Path, result: Mapping[str, Any]) -> list[Path]:
         writer.writeheader()
         writer.writerows(rows)
     written[2].write_text(markdown(result), "utf-8")
+    from engram.diversity_chart import draw_diversity  # here, for no other command needs plotting
+
     written[3].write_bytes(draw_diversity(result, title(result)))
     return written
 

@@ -39,7 +39,7 @@ from eventlog.ownership import Owned
 from eventlog.topics import Topics
 
 INTERRUPTED = 130
-READY_TIMEOUT_S = 300.0
+READY_TIMEOUT_S = 900.0  # kernels are compiled before, once: minutes on a busy machine
 END_TIMEOUT_S = 120.0
 _STEP_S = 0.05
 _FILE_WIDTH = 120  # of output that is no terminal: the final table needs as much

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from engram import options
@@ -34,9 +35,28 @@ _TURN_S = 0.0002
 _LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-@settings_command(
-    *options.LOG, *options.LEARNING, "merge", "partitions", "seed", "checkpoint_dir", "log_format"
+ReplayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--replay", metavar="DATASET", help="Replay this data set beside, as `engram produce` would."
+    ),
+]
+SERVE_SETTINGS = (
+    *options.LOG,
+    *options.LEARNING,
+    "merge",
+    "partitions",
+    "seed",
+    "checkpoint_dir",
+    "data_dir",
+    "min_rating",
+    "limit",
+    "rate",
+    "log_format",
 )
+
+
+@settings_command(*SERVE_SETTINGS)
 def serve(
     settings: Settings,
     port: Port = 8000,
@@ -44,6 +64,7 @@ def serve(
     api_keys: KeyFile = None,
     requests_per_second: Rate = 0.0,
     origin: Origin = None,
+    replay: ReplayOption = None,
     with_parent: WithParent = False,
 ) -> None:
     """Learn the ratings topic live, and answer over HTTP: send events, read recommendations (docs at /docs)."""
@@ -57,13 +78,15 @@ def serve(
         raise SettingsError(
             f"address is {address!r} and there are no API keys, expected --api-keys FILE where others can ask"
         )
+    if replay is not None:
+        settings = msgspec.structs.replace(settings, dataset=replay)
     start_service("api", settings, for_people=with_parent)
     stop = StopRequest(with_parent=with_parent)
     # The learner and the server share one interpreter: at 5 ms a turn, an answer would wait for several.
     sys.setswitchinterval(_TURN_S)
     access = Access(keys=keys, requests_a_second=requests_per_second, origins=tuple(origin or ()))
     listening = _listen(address, port)
-    with listening, serving_of(settings, access) as serving:
+    with listening, serving_of(settings, access, replay=replay is not None) as serving:
         config = uvicorn.Config(
             build_app(serving), log_config=None, access_log=False, timeout_keep_alive=30, lifespan="off"
         )

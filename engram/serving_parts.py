@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from consumers.checkpoint import CheckpointStore
 from consumers.evaluator import Evaluator
 from consumers.learner import Learner
+from engram.live_replay import LiveReplay
 from engram.parts import build_learner, create_topics, lane_config, open_log
 from engram.settings import Settings
 from engram.source import rating_limits
@@ -23,8 +24,10 @@ from engram.warm import warm_up_evaluator, warm_up_learner
 from eventlog.topics import Topics
 from serving import questions
 from serving.access import Keys, RateLimit
-from serving.api import Serving
+from serving.live_evaluator import LiveEvaluator
 from serving.live_learner import LiveLearner
+from serving.network import Around, network
+from serving.parts import Serving
 from serving.shelf import Shelf, ShelfReader
 from serving.writes import EventWriter
 
@@ -42,9 +45,19 @@ class Access:
     origins: tuple[str, ...] = ()
 
 
+class _Part(Protocol):
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 @contextlib.contextmanager
-def serving_of(settings: Settings, access: Access | None = None) -> Iterator[Serving]:
-    """Start learner, writer and reader of titles; stop them at the end, the learner with a commit.
+def serving_of(
+    settings: Settings, access: Access | None = None, *, replay: bool = False
+) -> Iterator[Serving]:
+    """Start learner, evaluator, writer and reader of titles; stop them at the end, the learner with a commit.
+
+    replay: whether the data set that the settings name is replayed beside.
 
     Raises what opening the log and restoring the checkpoint raise.
     """
@@ -54,24 +67,27 @@ def serving_of(settings: Settings, access: Access | None = None) -> Iterator[Ser
     ProcessCollector(registry=registry)
     warm_up_learner(lane_config(settings), settings.partitions)
     warm_up_evaluator()
+    import networkx  # noqa: F401 (not by the thread that answers)
+
     with open_log(settings) as log:
         create_topics(log, topics, settings.partitions)
     shelf = Shelf()
     titles = ShelfReader(lambda: open_log(settings), topics.items, shelf)
     writer = EventWriter(lambda: open_log(settings), topics.ratings, rating_limits(settings))
-    live = LiveLearner(lambda: _build(settings, topics, registry))
+    live = LiveLearner(lambda: _learner(settings, topics, registry))
+    figures = LiveEvaluator(lambda: _evaluator(settings, topics))
+    beside = LiveReplay(settings, topics, lambda: live.positions.at) if replay else None
+    parts: list[_Part] = [live, figures, writer, titles]
     started: list[Callable[[], None]] = []
     try:
-        for start, stop in (
-            (live.start, live.stop),
-            (writer.start, writer.stop),
-            (titles.start, titles.stop),
-        ):
-            start()
-            started.append(stop)
+        for part in [*parts, beside] if beside is not None else parts:
+            part.start()
+            started.append(part.stop)
         asyncio.run(_warm_up(live))
         yield Serving(
             live=live,
+            figures=figures,
+            replay=beside,
             writer=writer,
             shelf=shelf,
             registry=registry,
@@ -92,16 +108,19 @@ async def _warm_up(live: LiveLearner) -> None:
         questions.recommendations(_NOBODY, everything),
         questions.similar(_NOBODY, 1),
         questions.profile(_NOBODY),
+        network(Around()),
     ):
         with contextlib.suppress(questions.UnknownError):
             await live.reads.ask(question, _COMPILED_IN_S)
 
 
-def _build(settings: Settings, topics: Topics, registry: CollectorRegistry) -> tuple[Learner, Evaluator]:
+def _learner(settings: Settings, topics: Topics, registry: CollectorRegistry) -> Learner:
     """In the learner's own thread: connections to a log are a thread's own."""
-    log = open_log(settings)
     # Live, events are learned as they arrive; with one partition that is the merged order.
     settings = msgspec.structs.replace(settings, merge=settings.merge and settings.partitions > 1)
-    learner = build_learner(settings, log, topics, registry, until_end=False)
+    return build_learner(settings, open_log(settings), topics, registry, until_end=False)
+
+
+def _evaluator(settings: Settings, topics: Topics) -> Evaluator:
     store = CheckpointStore(Path(settings.checkpoint_dir) / "evaluator")
-    return learner, Evaluator(log, topics.predictions, lanes=(), store=store)
+    return Evaluator(open_log(settings), topics.predictions, lanes=(), store=store)

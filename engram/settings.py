@@ -31,7 +31,15 @@ ENVIRONMENT_PREFIX = "ENGRAM_"
 DEFAULT_FILE = "engram.toml"
 # Read elsewhere, for they concern the process and not the work: no settings of a run.
 OTHER_VARIABLES = frozenset(
-    {"ENGRAM_DEBUG", "ENGRAM_FAILPOINT", "ENGRAM_CACHE_DIR", "ENGRAM_TEST_KAFKA", "ENGRAM_FAULTS_OUT"}
+    {
+        "ENGRAM_API_KEY",
+        "ENGRAM_API_URL",
+        "ENGRAM_CACHE_DIR",
+        "ENGRAM_DEBUG",
+        "ENGRAM_FAILPOINT",
+        "ENGRAM_FAULTS_OUT",
+        "ENGRAM_TEST_KAFKA",
+    }
 )
 SECRETS = frozenset({"sasl_plain_password", "ssl_password"})
 MASK = "********"

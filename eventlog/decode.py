@@ -6,7 +6,7 @@ Messages are decoded one by one; events are checked as columns.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -151,13 +151,31 @@ def check_event(wire: codec.WireEvent, limits: Limits, append_time_ms: int) -> N
 
     Raises `EventError` with the reason; the detail names the field, its value and what was expected.
     """
-    _checked_types(wire)
-    moment = np.array([append_time_ms], np.int64)
-    records = RecordBatch("", 0, np.zeros(1, np.int64), moment, [None], [None], [()], 0)
-    batch = _columns(records, [_Single(0, wire)])
-    code = int(_check(batch, limits, 1)[0])
-    if code != _OK:
-        raise EventError(_REASONS[code], _describe(batch, 0, _REASONS[code], limits))
+    for _, error in check_events([wire], limits, append_time_ms):
+        raise error
+
+
+def check_events(
+    wires: Sequence[codec.WireEvent], limits: Limits, append_time_ms: int
+) -> list[tuple[int, EventError]]:
+    """Check events together exactly as the learner will; return (place, what is wrong) of those that it would refuse."""
+    wrong: dict[int, EventError] = {}
+    singles: list[_Single] = []
+    for at, wire in enumerate(wires):
+        try:
+            singles.append(_Single(at, _checked_types(wire)))
+        except EventError as error:
+            wrong[at] = error
+    if singles:
+        n = len(wires)
+        moments = np.full(n, append_time_ms, np.int64)
+        records = RecordBatch("", 0, np.zeros(n, np.int64), moments, [None] * n, [None] * n, [()] * n, 0)
+        batch = _columns(records, singles)
+        codes = _check(batch, limits, 1)
+        for row in np.flatnonzero(codes != _OK).tolist():
+            reason = _REASONS[codes[row]]
+            wrong[singles[row].at] = EventError(reason, _describe(batch, row, reason, limits))
+    return sorted(wrong.items())
 
 
 def _checked_types(event: codec.WireEvent) -> codec.WireEvent:

@@ -70,9 +70,11 @@ class Ageing:
         aged: NDArray[np.int64] = now + self.state[_GAINED] + (self._pace - 1) * run
         return aged
 
-    def adapt(self, drift: Drift) -> None:
-        """Fade faster from here on, if the model became worse by enough."""
-        if drift.before - drift.after >= self._least * drift.before:
+    def adapt(self, drift: Drift) -> bool:
+        """Fade faster from here on, if the model became worse by enough; returns whether it did."""
+        worse = drift.before - drift.after >= self._least * drift.before
+        if worse:
             latest = self.state[_LATEST]
             self.state[_GAINED] = self._aged(latest[None])[0] - latest
             self.state[_START] = latest
+        return worse

@@ -31,6 +31,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.ageing import AdaptiveDecayConfig, Ageing
 from online_models.blend_kernel import refresh_taken, score_all, test_then_learn
 from online_models.blend_potentials import (
     KINDS,
@@ -46,15 +47,16 @@ from online_models.blend_potentials import (
 from online_models.blend_state import PARTS, Rule, State, Trace, scratch_for, unit_at
 from online_models.blend_trends import no_trends
 from online_models.blend_weights import AGES, CONTEXTS, GAPS, Weights, age_class, gap_class
+from online_models.drift import Drift
 from online_models.ids import grown
 from online_models.interactions import Histories, Interactions, Moment, Predictions
-from online_models.model import DecayConfig, Model, ModelConfig, Situation
+from online_models.model import Model, ModelConfig, Situation
 from online_models.parameter_ranges import check_range
 from online_models.synapses import SynapseStore
 
 
 @dataclass(frozen=True)
-class BlendConfig(DecayConfig):
+class BlendConfig(AdaptiveDecayConfig):
     """See the module for the formulas; one set for all streams, what differs between them is learned.
 
     Potentials: leak and gap_exponent of short, long, lift, correction; slots: how many users have potentials.
@@ -66,6 +68,8 @@ class BlendConfig(DecayConfig):
 
     half_life_events: float = 200_000.0
     half_life_s: float = 2 * 365 * 86_400.0
+    drift_pace: int = 400
+    drift_half_lives: float = 6.0
     trend_half_lives_events: tuple[float, ...] = (50.0, 300.0, 2_000.0, 20_000.0)
     trend_half_lives_s: tuple[float, ...] = (3_600.0, 6 * 3_600.0, 2 * 86_400.0, 14 * 86_400.0)
     leak: tuple[float, float, float, float] = (0.8, 0.98, 0.8, 0.95)
@@ -126,6 +130,7 @@ class Blend(Model):
     def _start(self) -> None:
         config = self.config
         self._items = 0
+        self._ageing = Ageing(config, self.situation.clock)
         self._stores = {
             name: SynapseStore(config.direct_neurons, config.row_synapses)
             for name in ("short", "long", "correction")
@@ -149,6 +154,7 @@ class Blend(Model):
             taken_log=np.zeros((AGES, 256), np.float32),
             last=np.zeros(256, np.float64),
             learned=np.zeros(1, np.int64),
+            due=np.zeros(1, np.int64),
         )
         self._scratch = scratch_for(256)
 
@@ -196,15 +202,21 @@ class Blend(Model):
         # The layout changes between two events, wherever the block happens to be cut.
         room = self._stores["short"].room_until(int(events.item.max()) + 1)
         cut = int(np.argmax(events.item >= room)) if (events.item >= room).any() else len(events.user)
-        self._learn(events.part(0, cut), histories, out.part(0, cut))
-        self._learn(events.part(cut, len(events.user)), histories, out.part(cut, len(events.user)))
+        if self._state.due[0]:
+            self._unlearn()
+        aged = self._ageing.age(events)
+        for start, end in ((0, cut), (cut, len(events.user))):
+            self._learn(aged.part(start, end), events.part(start, end), histories, out.part(start, end))
 
-    def _learn(self, events: Interactions, histories: Histories, out: Predictions) -> None:
+    def _learn(
+        self, events: Interactions, undrifted: Interactions, histories: Histories, out: Predictions
+    ) -> None:
         if not len(events.user):
             return
         self._reserve(int(events.item.max()) + 1)
         test_then_learn(
             events,
+            undrifted,
             histories,
             self._state,
             self._rule,
@@ -250,7 +262,7 @@ class Blend(Model):
         faded = np.ones(KINDS)
         fade(rule.leaks, gap_ms, faded)
         value = scratch.value
-        unit = float(unit_at(state.neurons, moment.now, rule))
+        unit = float(unit_at(state.neurons, self._ageing.at(moment.now), rule))
         rarities(state.neurons, unit, known, scratch.rarity)
         if seen:
             slot = slot_of(state.potentials, user)
@@ -286,6 +298,26 @@ class Blend(Model):
     def retract(self, user: int, item: int) -> None:
         """See `Model.retract`: the user's potentials are integrated anew, from the history without the item."""
         self._vacate(self._state.potentials.owner == user)
+
+    def adapt(self, drift: Drift) -> None:
+        """See `Model.adapt` and `Ageing.adapt`; what errors taught has no clock, and fades at the next event."""
+        if self._ageing.adapt(drift):
+            self._state.due[0] += 1
+
+    def _unlearn(self) -> None:
+        """Let what errors taught fade at once by what counts will have faded after the drifts that are due."""
+        state = self._state
+        left = np.float32(2.0 ** -(self.config.drift_half_lives * int(state.due[0])))
+        for array in (state.neurons.correction.weight, state.bias, state.taken):
+            np.multiply(array, left, out=array)
+        self._refresh_taken()
+        self._vacate(np.ones(len(state.potentials.owner), np.bool_))
+        state.due[0] = 0
+
+    def _refresh_taken(self) -> None:
+        for age in range(AGES):
+            for item in range(self._items):
+                refresh_taken(self._state, age, item)
 
     def _vacate(self, slots: NDArray[np.bool_]) -> None:
         potentials = self._state.potentials
@@ -338,6 +370,8 @@ class Blend(Model):
             "weight_value": state.weights.value,
             "weight_squares": state.weights.squares,
             "learned": state.learned,
+            "due": state.due,
+            "ageing": self._ageing.state,
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -351,9 +385,7 @@ class Blend(Model):
             array[..., :items] = arrays[name]
         for name, array in self._others().items():
             array[:] = arrays[name]
-        for age in range(AGES):
-            for item in range(items):
-                refresh_taken(self._state, age, item)
+        self._refresh_taken()
 
 
 def _widened(array: NDArray[Any], items: int) -> NDArray[Any]:

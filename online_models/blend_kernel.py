@@ -246,6 +246,7 @@ def _learn_errors(
 @numba.njit(cache=True)
 def test_then_learn(
     events: Interactions,
+    undrifted: Interactions,
     histories: Histories,
     state: State,
     rule: Rule,
@@ -253,7 +254,7 @@ def test_then_learn(
     ties_against: bool,
     ranks: NDArray[np.int32],
 ) -> None:
-    """See `Model.test_then_learn`."""
+    """See `Model.test_then_learn`. events: by the clock of memory (see `ageing`); undrifted: the same by the lane's."""
     neurons, potentials, scores, leaks = state.neurons, state.potentials, scratch.scores, rule.leaks
     longest = max(rule.short.length, rule.long.length, rule.correction_length)
     faded, gradient = np.ones(KINDS), np.zeros(len(PARTS))
@@ -324,7 +325,7 @@ def test_then_learn(
         _wire(neurons.long, neurons.long_sum, newest[: len(gains)], gains, target, rule.long.reverse)
         neurons.activity[target] += np.float32(weight)
         neurons.total[0] += weight
-        add_to_trends(state.trends, target, tick, now, known, rule.trend_half_lives)
+        add_to_trends(state.trends, target, undrifted.tick[i], undrifted.now[i], known, rule.trend_half_lives)
         state.last[target] = state.learned[0]
         state.learned[0] += 1
         state.taken[contexts[0], target] += np.float32(1.0)

@@ -47,6 +47,7 @@ class State(NamedTuple):
 
     bias: float32[AGES + GAPS, items]. taken: float32[AGES, items], how often by users of that age; taken_log: its
     read-side cache ln(1 + taken). last: float64[items], number of the event that took it; learned: int64[1], events.
+    due: int64[1], drifts after which what errors taught has still to fade.
     """
 
     neurons: Neurons
@@ -58,6 +59,7 @@ class State(NamedTuple):
     taken_log: NDArray[np.float32]
     last: NDArray[np.float64]
     learned: NDArray[np.int64]
+    due: NDArray[np.int64]
 
 
 class Scratch(NamedTuple):

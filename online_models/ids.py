@@ -239,3 +239,13 @@ def grown(array: NDArray[Any], rows: int) -> NDArray[Any]:
     larger = np.zeros((max(rows, 2 * len(array)), *array.shape[1:]), array.dtype)
     larger[: len(array)] = array
     return larger
+
+
+def widened(array: NDArray[Any], columns: int) -> NDArray[Any]:
+    """Return `array` with room for `columns` along its last axis, as `grown` does along its first."""
+    have = array.shape[-1]
+    if columns <= have:
+        return array
+    wider = np.zeros((*array.shape[:-1], max(columns, 2 * have)), array.dtype)
+    wider[..., :have] = array
+    return wider

@@ -39,72 +39,9 @@ class Synapses(NamedTuple):
 
 
 @numba.njit(cache=True)
-def spread_direct(
-    synapses: Synapses,
-    pres: NDArray[np.int32],
-    gains: NDArray[np.float32],
-    known: int,
-    root: bool,
-    out: NDArray[np.float32],
-) -> None:
-    """out[post] = sum over k of gains[k] * w(pres[k], post), added in the order of k, for every post < known.
-
-    In the direct layout. root: of the square roots of w. Otherwise four rows a pass, so that `out` is read and written a
-    fourth as often; roots take longer than that.
-    """
-    weight = synapses.weight
-    out[:known] = 0
-    if root:
-        for k in range(len(pres)):
-            row, gain = weight[pres[k]], gains[k]
-            for post in range(known):
-                out[post] += gain * np.sqrt(row[post])
-        return
-    fours = len(pres) // 4 * 4
-    for k in range(0, fours, 4):
-        one, two, three, four = weight[pres[k]], weight[pres[k + 1]], weight[pres[k + 2]], weight[pres[k + 3]]
-        g, h, i, j = gains[k], gains[k + 1], gains[k + 2], gains[k + 3]
-        for post in range(known):
-            out[post] = (((out[post] + g * one[post]) + h * two[post]) + i * three[post]) + j * four[post]
-    for k in range(fours, len(pres)):
-        row, gain = weight[pres[k]], gains[k]
-        for post in range(known):
-            out[post] += gain * row[post]
-
-
-@numba.njit(cache=True)
-def spread_bounded(
-    synapses: Synapses,
-    pres: NDArray[np.int32],
-    gains: NDArray[np.float32],
-    root: bool,
-    out: NDArray[np.float32],
-    touched: NDArray[np.int32],
-) -> int:
-    """out[post] += gains[k] * w(pres[k], post), in the order of k, in the bounded layout; `out` is all 0 before.
-
-    root: of the square roots of w. touched: int32, room for one more than there are posts; filled with the posts where `out` is no longer 0, each once.
-    Returns how many they are.
-    """
-    count = 0
-    for k in range(len(pres)):
-        row, posts, gain = synapses.weight[pres[k]], synapses.post[pres[k]], gains[k]
-        for place in range(synapses.used[pres[k]]):
-            post = posts[place]
-            before = out[post]
-            after = before + gain * (np.sqrt(row[place]) if root else row[place])
-            out[post] = after
-            # Nothing is negative: what is not 0 stays so. Without a branch, for it would be a coin's toss.
-            touched[count] = post
-            count += (before == 0) & (after != 0)
-    return count
-
-
-@numba.njit(cache=True)
 def _place_of(posts: NDArray[np.int32], post: int) -> int:
     """Place of `post` in posts, -1 where it is not."""
-    found = -1
-    # No early exit: the comparison of a whole row is vectorised.
+    found = -1  # no early exit: the comparison of a whole row is vectorised
     for place in range(len(posts)):
         if posts[place] == post:
             found = place
@@ -143,6 +80,54 @@ def potentiate(synapses: Synapses, pre: int, post: int, amount: np.float32) -> N
         synapses.lost[pre] += row[found]
     posts[found] = post
     row[found] = amount
+
+
+@numba.njit(cache=True)
+def potentiate_trace(
+    synapses: Synapses,
+    trace: NDArray[np.int32],
+    neuron: int,
+    gains: NDArray[np.float64],
+    unit: float,
+    reverse: float,
+) -> None:
+    """w(y_k, neuron) += gains[k] * unit and w(neuron, y_k) += reverse * gains[k] * unit, for each y_k of a trace.
+
+    trace: int32[n], oldest first, without the neuron; gains: newest first. The same as `potentiate` for each, in order.
+    """
+    last = len(trace) - 1
+    if len(synapses.post) == 0:
+        weight = synapses.weight
+        for k in range(len(gains)):
+            weight[trace[last - k], neuron] += np.float32(gains[k] * unit)
+            weight[neuron, trace[last - k]] += np.float32(gains[k] * unit * reverse)
+        return
+    # Written out, for each call would count references to four arrays.
+    weight, posts, taken, lost = synapses.weight, synapses.post, synapses.used, synapses.lost
+    width, bits = weight.shape[1], weight.view(np.int32)
+    for k in range(len(gains)):
+        amount = gains[k] * unit
+        for pre, post in ((trace[last - k], neuron), (neuron, trace[last - k])):
+            used, found, part = taken[pre], -1, np.float32(amount)
+            amount *= reverse
+            for place in range(used):
+                if posts[pre, place] == post:
+                    found = place
+            if found >= 0:
+                weight[pre, found] += part
+                continue
+            if used < width:
+                found = used
+                taken[pre] = used + 1
+            else:
+                least = bits[pre, 0]
+                for place in range(width):
+                    least = min(least, bits[pre, place])
+                found = 0
+                while bits[pre, found] != least:
+                    found += 1
+                lost[pre] += weight[pre, found]
+            posts[pre, found], weight[pre, found] = post, part
 
 
 @numba.njit(cache=True)
@@ -239,6 +224,11 @@ class SynapseStore:
     def is_direct(self) -> bool:
         """Whether the post neuron is the column."""
         return len(self.synapses.post) == 0
+
+    def fitting(self, neurons: NDArray[np.int32]) -> int:
+        """How many of the first `neurons` (rows, int32[n]) go before `reserve` changes the layout: where to cut a block."""
+        beyond = neurons >= max(self._direct_neurons, self._neurons)
+        return int(np.argmax(beyond)) if self.is_direct and beyond.any() else len(neurons)
 
     def room_until(self, neurons: int) -> int:
         """How many of `neurons` the present layout can take; when fewer, `reserve` changes the layout."""

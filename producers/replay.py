@@ -129,6 +129,13 @@ class Replay:
         """How far the log is."""
         return Progress(self._stream.total_events if self.done else self._at, self._stream.total_events)
 
+    def change_pace(self, pace: Pace) -> None:
+        """Go on from here at another pace."""
+        self._pace = pace
+        self._first, self._first_ms = self._at, None
+        if self._started_s is not None:
+            self._started_s = self._clock.now()
+
     def run(self) -> None:
         """Step until done."""
         while not self.done:

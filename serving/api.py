@@ -6,48 +6,27 @@ import asyncio
 import math
 import secrets
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
-from fastapi import FastAPI, Header, Path, Query, Request, Response
+from fastapi import FastAPI, Header, Path, Query, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from eventlog.codec import WireEvent
-from eventlog.errors import EventError
-from eventlog.metadata import ItemMetadata
 from serving import bodies, questions
-from serving.access import MAX_BODY_BYTES, Keys, RateLimit
-from serving.live_learner import LiveLearner
-from serving.positions import Passed, parse_position
-from serving.problems import ProblemError, answer_problems, problem
-from serving.questions import Asking, Shown
-from serving.red_metrics import RequestMetrics
-from serving.shelf import Shelf
-from serving.writes import EventWriter, wire_error
+from serving.guard import Guard
+from serving.insight import add_insight
+from serving.openapi import describe_as_it_is, problems
+from serving.parts import Serving
+from serving.problems import ProblemError, answer_problems
+from serving.questions import Asking
+from serving.shown import ItemId, described, shown
+from serving.writes import wire_error
 
 STALLED_AFTER_S: Final = 60.0
-_OPEN: Final = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs")
-User = Annotated[str, Path(min_length=1, max_length=256, examples=["196"])]
-Item = Annotated[str, Path(min_length=1, max_length=256, examples=["242"])]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Serving:
-    """What the API stands on. answer_timeout_s: of a question to the state; after_timeout_s: of waiting for an event."""
-
-    live: LiveLearner
-    writer: EventWriter
-    shelf: Shelf
-    registry: CollectorRegistry
-    version: str
-    keys: Keys = field(default_factory=Keys)
-    limit: RateLimit = field(default_factory=lambda: RateLimit(0.0, 1))
-    origins: tuple[str, ...] = ()
-    answer_timeout_s: float = 5.0
-    after_timeout_s: float = 10.0
+_HEALTH: Final[dict[int | str, dict[str, Any]]] = {503: {"model": bodies.HealthOut}}
+User = Annotated[str, Path(min_length=1, max_length=256, pattern=bodies.NO_CONTROLS, examples=["196"])]
 
 
 def build_app(serving: Serving) -> FastAPI:
@@ -58,67 +37,33 @@ def build_app(serving: Serving) -> FastAPI:
         summary="Recommendations that learn from every event.",
         description="Send an event, and read a list that has learned it: give the position that the event was accepted at "
         "as `after`. Errors are problem details (RFC 9457).",
-        responses={code: {"model": bodies.ProblemOut} for code in (401, 413, 422, 429, 503)},
+        responses=problems(401, 413, 422, 429, 503),
     )
     answer_problems(app)
     if serving.origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(serving.origins),
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["*"],
         )
-    _guard(app, serving)
+    app.add_middleware(Guard, serving=serving)
     _add_writes(app, serving)
     _add_reads(app, serving)
+    add_insight(app, serving)
     _add_operations(app, serving)
+    describe_as_it_is(app, serving.writer.limits)
     return app
 
 
-def _guard(app: FastAPI, serving: Serving) -> None:
-    """Keys, rates, sizes, and the RED metrics of every request."""
-    measured = RequestMetrics(serving.registry)
-
-    @app.middleware("http")
-    async def guard(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-        started_s = time.perf_counter()
-        response = await _guarded(request, go_on, serving)
-        route = request.scope.get("route")
-        name = getattr(route, "path", "other")
-        measured.observe(request.method, name, response.status_code, time.perf_counter() - started_s)
-        return response
-
-
-async def _guarded(
-    request: Request, go_on: Callable[[Request], Awaitable[Response]], serving: Serving
-) -> Response:
-    if request.url.path in _OPEN:
-        return await go_on(request)
-    key = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
-    if not serving.keys.allow(key):
-        headers = {"WWW-Authenticate": "Bearer"}
-        return problem(
-            request,
-            ProblemError(401, "expected a key, as X-API-Key or Authorization: Bearer", headers=headers),
-        )
-    caller = key or (request.client.host if request.client else "")
-    if (wait_s := serving.limit.wait_s(caller)) > 0:
-        retry = {"Retry-After": str(math.ceil(wait_s))}
-        return problem(
-            request, ProblemError(429, f"expected the next request in {wait_s:.2f} s", headers=retry)
-        )
-    length = request.headers.get("content-length", "")
-    if request.method == "POST" and not length.isdigit():
-        return problem(request, ProblemError(411, "expected a Content-Length"))
-    if length.isdigit() and int(length) > MAX_BODY_BYTES:
-        return problem(
-            request, ProblemError(413, f"the body has {length} bytes, expected at most {MAX_BODY_BYTES:,}")
-        )
-    return await go_on(request)
-
-
 def _add_writes(app: FastAPI, serving: Serving) -> None:
-    @app.post("/v1/events", status_code=202, response_model=bodies.Accepted, tags=["events"])
+    @app.post(
+        "/v1/events",
+        status_code=202,
+        response_model=bodies.Accepted,
+        tags=["events"],
+        responses=problems(400, 411),
+    )
     async def send_events(
         body: bodies.EventIn | bodies.EventsIn,
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
@@ -147,12 +92,7 @@ def _wire(event: bodies.EventIn, key: str) -> WireEvent:
 
 
 async def _accept(serving: Serving, events: list[WireEvent]) -> bodies.Accepted:
-    errors = []
-    for at, event in enumerate(events):
-        try:
-            serving.writer.check(event)
-        except EventError as error:
-            errors.append(f"events[{at}]: {wire_error(error)}")
+    errors = [f"events[{at}]: {wire_error(error)}" for at, error in serving.writer.check(events)]
     if errors:
         raise ProblemError(422, f"{errors[0]} (nothing was accepted)", errors=errors)
     position = await serving.writer.write(events)
@@ -162,31 +102,12 @@ async def _accept(serving: Serving, events: list[WireEvent]) -> bodies.Accepted:
 def _add_reads(app: FastAPI, serving: Serving) -> None:
     shelf = serving.shelf
 
-    async def ask(question: Any) -> Any:
-        try:
-            return await serving.live.reads.ask(question, serving.answer_timeout_s)
-        except TimeoutError:
-            raise ProblemError(
-                503,
-                f"the learner did not answer in {serving.answer_timeout_s:g} s",
-                headers={"Retry-After": "1"},
-            ) from None
-        except ValueError as error:
-            raise ProblemError(422, str(error)) from None
-
-    async def passed(after: str | None, timeout_s: float | None) -> Passed | None:
-        if after is None:
-            return None
-        position = parse_position(after)
-        try:
-            return await serving.live.positions.wait(position, timeout_s or serving.after_timeout_s)
-        except TimeoutError:
-            at = ".".join(f"{p}-{offset}" for p, offset in sorted(serving.live.positions.at.items()))
-            raise ProblemError(
-                504, f"position {after} is not learned yet; the learner stands before {at}"
-            ) from None
-
-    @app.get("/v1/users/{user}/recommendations", response_model=bodies.RecommendationsOut, tags=["users"])
+    @app.get(
+        "/v1/users/{user}/recommendations",
+        response_model=bodies.RecommendationsOut,
+        tags=["users"],
+        responses=problems(404, 504),
+    )
     async def recommend(
         user: User,
         k: Annotated[int, Query(ge=1, le=200)] = 10,
@@ -204,12 +125,12 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
         after_timeout_s: Annotated[float | None, Query(gt=0, le=60)] = None,
     ) -> Any:
         """Recommend items, from the state of this moment, or from one that has learned `after`."""
-        waited = await passed(after, after_timeout_s)
+        waited = await serving.passed(after, after_timeout_s)
         asking = Asking(
             model, k, tuple(genre or ()), year_from, year_to, seen, diversity, genre_coverage, session,
             tuple(without or ()), explain,
         )  # fmt: skip
-        found = await ask(questions.recommendations(user, asking))
+        found = await serving.ask(questions.recommendations(user, asking))
         # Plain objects: checked against the schema in tests, not at each answer.
         return JSONResponse(
             {
@@ -219,21 +140,23 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
                 "user_events": found.events,
                 "learned_events": found.learned,
                 "after": waited._asdict() if waited is not None else None,
-                "items": [_shown(one, shelf, explain=explain) for one in found.items],
+                "items": [shown(one, shelf, explain=explain) for one in found.items],
             }
         )
 
-    @app.get("/v1/items/{item}/similar", response_model=bodies.SimilarOut, tags=["items"])
+    @app.get(
+        "/v1/items/{item}/similar", response_model=bodies.SimilarOut, tags=["items"], responses=problems(404)
+    )
     async def similar_items(
-        item: Item,
+        item: ItemId,
         k: Annotated[int, Query(ge=1, le=200)] = 10,
         model: Annotated[str | None, Query(max_length=100)] = None,
     ) -> Any:
         """Items that fire together with one, strongest first."""
-        found = await ask(questions.similar(item, k, model))
+        found = await serving.ask(questions.similar(item, k, model))
         return {
-            "item": _described(item, shelf.get(item)),
-            "similar": [_shown(one, shelf, explain=False) for one in found],
+            "item": described(item, shelf.get(item)),
+            "similar": [shown(one, shelf, explain=False) for one in found],
         }
 
     @app.get("/v1/items", response_model=bodies.FoundOut, tags=["items"])
@@ -245,19 +168,19 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
     ) -> Any:
         """Find items by the beginnings of words of their titles."""
         if q.strip():
-            return {"items": [_described(one.item, one) for one in shelf.search(q, k)]}
-        popular = await ask(lambda streams: questions.best_items(streams, k))
-        return {"items": [_described(item, shelf.get(item)) for item in popular]}
+            return {"items": [described(one.item, one) for one in shelf.search(q, k)]}
+        popular = await serving.ask(lambda streams: questions.best_items(streams, k))
+        return {"items": [described(item, shelf.get(item)) for item in popular]}
 
-    @app.get("/v1/users/{user}", response_model=bodies.UserOut, tags=["users"])
+    @app.get("/v1/users/{user}", response_model=bodies.UserOut, tags=["users"], responses=problems(504))
     async def show_user(
         user: User,
         after: Annotated[str | None, Query(max_length=2_000)] = None,
         after_timeout_s: Annotated[float | None, Query(gt=0, le=60)] = None,
     ) -> Any:
         """What the state knows of a user; one that is not known is no error."""
-        await passed(after, after_timeout_s)
-        found = await ask(questions.profile(user))
+        await serving.passed(after, after_timeout_s)
+        found = await serving.ask(questions.profile(user))
         return {
             "user": user,
             "known": found.known,
@@ -282,71 +205,9 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
             ],
         }
 
-    @app.get("/v1/models", response_model=bodies.ModelsOut, tags=["models"])
-    async def list_models() -> Any:
-        """Which models are learned."""
-        found = await ask(questions.models)
-        own = [name for name, of in found.items() if of["ranks"] and name not in questions.FLOORS]
-        ranking = [name for name, of in found.items() if of["ranks"]]
-        return {
-            "default": next(iter(own or ranking), None),
-            "models": [{"name": name, **of} for name, of in found.items()],
-        }
-
-    @app.get("/v1/metrics/prequential", response_model=bodies.PrequentialOut, tags=["models"])
-    async def prequential() -> Any:
-        """How well each model has predicted, before it learned them, the events so far."""
-        if serving.live.evaluator is None:
-            raise ProblemError(404, "no evaluator runs here, expected one started with --evaluate")
-        return await ask(lambda _: questions.prequential(serving.live.evaluator))
-
-
-def _described(item: str, known: ItemMetadata | None) -> dict[str, Any]:
-    if known is None:
-        return {"item": item, "title": item, "year": None, "genres": []}
-    return {"item": item, "title": known.title, "year": known.year, "genres": list(known.genres)}
-
-
-def _shown(one: Shown, shelf: Shelf, *, explain: bool) -> dict[str, Any]:
-    shown = _described(one.item, shelf.get(one.item)) | {
-        "score": one.score,
-        "rank": one.rank,
-        "popularity": one.popularity,
-        "like_one_above": one.nearest,
-        "because": [
-            {
-                "item": why.item,
-                "title": shelf.title(why.item),
-                "weight": why.weight,
-                "share": why.share,
-                "rated_at_ms": why.event_time_ms,
-            }
-            for why in one.because
-        ],
-        "text": None,
-    }
-    if explain:
-        shown["text"] = in_words(one, shelf)
-    return shown
-
-
-def in_words(one: Shown, shelf: Shelf) -> str:
-    """The reasons for an item, in one sentence; each number is in the state."""
-    had = f"{one.popularity:,} users had it"
-    if not one.because:
-        return f"Popular: {had}. Nothing that you rated is wired to it yet."
-    first = one.because[0]
-    when = time.strftime("%B %Y", time.gmtime(first.event_time_ms / 1000))
-    names = " and ".join(shelf.title(why.item) for why in one.because[:2])
-    strength = f"{first.weight:.1f} fresh co-activations"
-    return (
-        f"Because you rated {names}. {shelf.title(first.item)} (rated in {when}) is wired to it as strongly as {strength}, "
-        f"{100 * first.share:.0f} % of all that speaks for it. {had[0].upper()}{had[1:]}."
-    )
-
 
 def _add_operations(app: FastAPI, serving: Serving) -> None:
-    @app.get("/healthz", response_model=bodies.HealthOut, tags=["operations"])
+    @app.get("/healthz", response_model=bodies.HealthOut, responses=_HEALTH, tags=["operations"])
     async def healthz() -> Any:
         """200 while the learner's loop goes round."""
         silent_s = time.monotonic() - serving.live.beaten_at_s
@@ -356,7 +217,7 @@ def _add_operations(app: FastAPI, serving: Serving) -> None:
             200 if fine else 503,
         )
 
-    @app.get("/readyz", response_model=bodies.HealthOut, tags=["operations"])
+    @app.get("/readyz", response_model=bodies.HealthOut, responses=_HEALTH, tags=["operations"])
     async def readyz() -> Any:
         """200 once the learner answers."""
         try:

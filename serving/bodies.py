@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 MAX_EVENTS = 1_000
-_ID = Field(min_length=1, max_length=256, examples=["196"])
-Id = Annotated[str, _ID]
+NO_CONTROLS = r"^[^\u0000-\u001f\u007f-\u009f]*$"  # as the log's decoder wants ids
+Id = Annotated[str, Field(min_length=1, max_length=256, pattern=NO_CONTROLS, examples=["196"])]
 
 
 class EventIn(BaseModel):
@@ -19,11 +19,16 @@ class EventIn(BaseModel):
         json_schema_extra={"examples": [{"user": "196", "item": "242", "rating": 4.0, "key": "a1b2"}]},
     )
     user: Id
-    item: Annotated[str, Field(max_length=256, examples=["242"], description="empty for forget_user only")]
+    item: Annotated[
+        str,
+        Field(
+            max_length=256, pattern=NO_CONTROLS, examples=["242"], description="empty for forget_user only"
+        ),
+    ]
     kind: Literal["rating", "view", "click", "retract", "forget_user"] = "rating"
-    rating: Annotated[float | None, Field(examples=[4.0], allow_inf_nan=False)] = None
+    rating: Annotated[float | None, Field(examples=[4.0], allow_inf_nan=False, strict=True)] = None
     event_time_ms: Annotated[
-        int | None, Field(ge=0, le=2**53, description="UTC, milliseconds since 1970")
+        int | None, Field(ge=0, le=2**53, strict=True, description="UTC, milliseconds since 1970")
     ] = None
     key: Annotated[
         str | None, Field(min_length=1, max_length=256, description="sent again, it counts once")
@@ -136,33 +141,6 @@ class UserOut(BaseModel):
     taste: dict[str, float]
     mental_image: dict[str, tuple[float, float]]
     strongest_synapses: list[SynapseOut]
-
-
-class ModelOut(BaseModel):
-    """A model that is learned."""
-
-    name: str
-    ranks: bool
-    rates: bool
-    likes: bool
-    state_bytes: int
-
-
-class ModelsOut(BaseModel):
-    """All models that are learned, the default one named."""
-
-    default: str | None
-    models: list[ModelOut]
-
-
-class PrequentialOut(BaseModel):
-    """Prequential figures of now: {model: {span: {measure: value}}}, and the curve of Recall@10."""
-
-    events: int
-    figures: dict[str, dict[str, dict[str, float] | None]]
-    curve_events: list[int] = []
-    curve: dict[str, list[float | None]] = {}
-    drifts: list[dict[str, str | int | float]] = []
 
 
 class HealthOut(BaseModel):

@@ -18,6 +18,7 @@ import httpx
 from pydantic import BaseModel
 
 from serving import bodies
+from serving import insight_bodies as insight
 
 _Body = TypeVar("_Body", bound=BaseModel)
 
@@ -85,13 +86,43 @@ class EngramClient:
         """Find items by title; "" finds what is popular now."""
         return self._ask(bodies.FoundOut, "GET", "/v1/items", params={"q": text, "k": k}).items
 
-    def models(self) -> bodies.ModelsOut:
-        """Read which models are learned."""
-        return self._ask(bodies.ModelsOut, "GET", "/v1/models")
+    def catalogue(self) -> insight.CatalogueOut:
+        """Read what there is to recommend."""
+        return self._ask(insight.CatalogueOut, "GET", "/v1/catalogue")
 
-    def prequential(self) -> bodies.PrequentialOut:
+    def models(self) -> insight.ModelsOut:
+        """Read which models are learned."""
+        return self._ask(insight.ModelsOut, "GET", "/v1/models")
+
+    def prequential(self) -> insight.PrequentialOut:
         """Read the prequential figures of now."""
-        return self._ask(bodies.PrequentialOut, "GET", "/v1/metrics/prequential")
+        return self._ask(insight.PrequentialOut, "GET", "/v1/metrics/prequential")
+
+    def item(self, item: str, k: int = 15) -> insight.ItemProfileOut:
+        """Read an item's profile as a neuron."""
+        return self._ask(insight.ItemProfileOut, "GET", f"/v1/items/{_quoted(item)}", params={"k": k})
+
+    def network(self, **parameters: Any) -> insight.NetworkOut:
+        """Read the synapses around a user or an item; parameters are the API's: user, item, neurons, each, at."""
+        return self._ask(insight.NetworkOut, "GET", "/v1/network", params=_given(parameters))
+
+    def growth(self) -> insight.GrowthOut:
+        """Read how the synapses grew."""
+        return self._ask(insight.GrowthOut, "GET", "/v1/network/growth")
+
+    def replay(self) -> insight.ReplayOut | None:
+        """Read how far the replay is that runs beside; None where there is none."""
+        try:
+            return self._ask(insight.ReplayOut, "GET", "/v1/replay")
+        except ApiError as error:
+            if error.status == httpx.codes.NOT_FOUND:
+                return None
+            raise
+
+    def change_replay(self, *, paused: bool, rate: float | None) -> insight.ReplayOut:
+        """Pause the replay, or let it go on at another rate (None: as fast as it is learned)."""
+        body = insight.ReplayIn(paused=paused, rate=rate).model_dump()
+        return self._ask(insight.ReplayOut, "PUT", "/v1/replay", json=body)
 
     def ready(self) -> bool:
         """Whether the API answers and its learner is there."""
@@ -139,5 +170,4 @@ def _given(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def _quoted(part: str) -> str:
-
     return quote(part, safe="")

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from consumers.evaluator import Evaluator
 from consumers.learner import Learner
+from serving.growth import GrowthDiary
 from serving.positions import Positions
 from serving.reads import Reads
 
@@ -17,21 +17,19 @@ MICRO_BATCH: Final = 32  # events between two looks at the questions: about a mi
 CATCH_UP_BATCH: Final = 4096
 _CATCH_UP_AFTER: Final = 50  # steps
 _IDLE_S: Final = 0.002
-_EVALUATE_EVERY_S: Final = 0.25
-_BLOCKS: Final = 1  # of predictions, evaluated at a time: some milliseconds
 _log = logging.getLogger(__name__)
 
 
 class LiveLearner:
     """Steps a learner in a thread of its own, and answers `reads` between its micro-batches.
 
-    build: makes the learner, and an evaluator for the API's figures or None, in that thread: connections to a log are
-    their thread's own. failure: what ended the loop, None while it goes round.
+    build: makes the learner in that thread: connections to a log are their thread's own. failure: what ended the loop,
+    None while it goes round. growth: how its synapses grew; to be read by a question only.
     """
 
-    def __init__(self, build: Callable[[], tuple[Learner, Evaluator | None]]) -> None:
+    def __init__(self, build: Callable[[], Learner]) -> None:
         self._build = build
-        self.evaluator: Evaluator | None = None  # to be read by a question only
+        self.growth = GrowthDiary()
         self.reads = Reads()
         self.positions = Positions()
         self.beaten_at_s = time.monotonic()
@@ -63,7 +61,7 @@ class LiveLearner:
 
     def _run(self) -> None:
         try:
-            learner, self.evaluator = self._build()
+            learner = self._build()
             try:
                 learner.on_dead_letters = self.positions.note_dead
                 self.positions.advance(learner.positions)
@@ -71,8 +69,6 @@ class LiveLearner:
                 self._loop(learner)
             finally:
                 learner.close()
-                if self.evaluator is not None:
-                    self.evaluator.close()
         except BaseException as error:
             _log.exception("the learner has ended")
             self.failure = error
@@ -81,7 +77,7 @@ class LiveLearner:
 
     def _loop(self, learner: Learner) -> None:
         reads = self.reads
-        batch, full, evaluated_s = MICRO_BATCH, 0, 0.0
+        batch, full = MICRO_BATCH, 0
         while not self._stop.is_set():
             reads.answer_some(learner.streams)
             taken = learner.step(0.0, batch)
@@ -90,9 +86,6 @@ class LiveLearner:
             batch = CATCH_UP_BATCH if full >= _CATCH_UP_AFTER else MICRO_BATCH
             self.positions.advance(learner.positions)
             self.beaten_at_s = time.monotonic()
-            if self.evaluator is not None and self.beaten_at_s - evaluated_s > _EVALUATE_EVERY_S:
-                # As long as it is behind and nothing else is to do, again at once.
-                behind = self.evaluator.step(0.0, _BLOCKS)
-                evaluated_s = 0.0 if behind and not taken else time.monotonic()
+            self.growth.look(learner.streams, self.beaten_at_s)
             if not taken and not len(reads):
                 reads.arrived.wait(_IDLE_S)

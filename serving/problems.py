@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from eventlog.errors import EngramError
 from serving.positions import PositionError
@@ -21,6 +22,7 @@ _TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
+    411: "Length needed",
     413: "Too large",
     415: "Not JSON",
     422: "Not valid",
@@ -70,6 +72,9 @@ def answer_problems(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
         headers = dict(error.headers or {})
+        if error.status_code == 405:
+            # Starlette names the methods of one route; a path may have several.
+            headers["Allow"] = ", ".join(_methods_of(app, request))
         return problem(request, ProblemError(error.status_code, str(error.detail), headers=headers))
 
     @app.exception_handler(RequestValidationError)
@@ -93,6 +98,15 @@ def answer_problems(app: FastAPI) -> None:
     @app.exception_handler(EngramError)
     async def _ours(request: Request, error: EngramError) -> JSONResponse:
         return problem(request, ProblemError(503, str(error), headers={"Retry-After": "1"}))
+
+
+def _methods_of(app: FastAPI, request: Request) -> list[str]:
+    found: set[str] = set()
+    for route in app.routes:
+        matched, _ = route.matches(request.scope)
+        if matched is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found)
 
 
 def _sentence(error: Any) -> str:

@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.evaluator import Evaluator
 from consumers.lane import Lane
 from eventlog.partitioner import partition_of
 from online_models.ids import ABSENT
@@ -323,6 +322,17 @@ def models(streams: Streams) -> dict[str, dict[str, Any]]:
     }
 
 
+def population(streams: Streams) -> dict[str, int]:
+    """Ask how much was learned of how many: users, items that somebody had, events, and the clock."""
+    lanes = [stream.lane for stream in streams]
+    return {
+        "items_had": max(len(lane.rows.items) for lane in lanes),
+        "users": sum(lane.rows.known_users for lane in lanes),
+        "learned_events": sum(lane.learned for lane in lanes),
+        "clock_ms": max(lane.clock_time_ms for lane in lanes),
+    }
+
+
 def best_items(streams: Streams, k: int) -> Sequence[str]:
     """Ask for what is had most: for a page to begin with."""
     lane = streams[0].lane
@@ -332,19 +342,3 @@ def best_items(streams: Streams, k: int) -> Sequence[str]:
     scores = model.scores(-1, lane.rows.histories, moment)
     found = find_candidates(scores, NO_ROWS, lane.rows.histories.catalogue, Query(k=k, candidates=k))
     return [lane.rows.items.id_of(item) for item in found.items.tolist()[:k]]
-
-
-def prequential(evaluator: Evaluator | None) -> dict[str, Any]:
-    """The evaluator's figures of now, its curve of Recall@10 over the windows, and drifts. For the learner's thread."""
-    if evaluator is None or not evaluator.events:
-        return {"events": 0, "figures": {}}
-    curves = evaluator.curves()
-    spans = [span for span in next(iter(curves["models"].values()), {}) if span.startswith("window_")]
-    counted = sorted((span for span in spans if span.removeprefix("window_").isdecimal()), key=len)
-    return {
-        "events": evaluator.events,
-        "figures": evaluator.figures(),
-        "curve_events": curves["events"],
-        "curve": {model: of[counted[0]]["recall@10"] for model, of in curves["models"].items() if counted},
-        "drifts": [drift._asdict() for drift in evaluator.drifts()],
-    }

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from consumers.stream import Stream
 
 Streams = Sequence[Stream]
-Question = Callable[[Streams], Any]
+Question = Callable[[Any], Any]  # of the state: of `Streams`, for the learner
 BUDGET_S: Final = 0.002  # of answers between two micro-batches, so that learning goes on under any load
 
 
@@ -48,7 +48,7 @@ class Reads:
         self.arrived.set()
         return await asyncio.wait_for(answer, timeout_s)
 
-    def answer_some(self, streams: Streams, budget_s: float = BUDGET_S) -> int:
+    def answer_some(self, state: Any, budget_s: float = BUDGET_S) -> int:
         """Answer those that wait, the oldest first, until the budget is used up; returns how many."""
         deadline_s = time.perf_counter() + budget_s
         count = 0
@@ -58,7 +58,7 @@ class Reads:
             if asked.answer.cancelled():
                 continue
             try:
-                found, error = asked.question(streams), None
+                found, error = asked.question(state), None
             except Exception as raised:  # of the question, which is not the learner's fault
                 found, error = None, raised
             asked.loop.call_soon_threadsafe(_settle, asked.answer, found, error)

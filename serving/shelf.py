@@ -6,6 +6,7 @@ import contextlib
 import logging
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -39,6 +40,16 @@ class Shelf:
         """Its title; the id where nothing is known."""
         known = self._items.get(item)
         return known.title if known is not None else item
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many items there are of each genre, the most frequent first, and of each decade, by its first year."""
+        genres: Counter[str] = Counter()
+        decades: Counter[str] = Counter()
+        for known in list(self._items.values()):
+            genres.update(known.genres)
+            if known.year is not None:
+                decades[str(known.year // 10 * 10)] += 1
+        return {"genres": dict(genres.most_common()), "decades": dict(sorted(decades.items()))}
 
     def put(self, said: ItemMetadata) -> None:
         """Take what is said of an item in place of what was said before."""

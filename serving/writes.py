@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from eventlog.codec import WireEvent, encode_wire
-from eventlog.decode import Limits, check_event
+from eventlog.decode import Limits, check_events
 from eventlog.errors import EventError
 from eventlog.log import Log, LogWriter, Record
 from eventlog.partitioner import partition_of
@@ -69,9 +69,9 @@ class EventWriter:
         self._requests.put(None)
         self._thread.join(30.0)
 
-    def check(self, event: WireEvent) -> None:
-        """Raise `EventError` for an event that the learner would refuse; its detail names field, value, expectation."""
-        check_event(event, self.limits, time.time_ns() // 1_000_000)
+    def check(self, events: Sequence[WireEvent]) -> list[tuple[int, EventError]]:
+        """Return (place, error) of events that the learner would refuse; the detail names field, value, expectation."""
+        return check_events(events, self.limits, time.time_ns() // 1_000_000)
 
     async def write(self, events: Sequence[WireEvent]) -> Position:
         """Make checked events durable; returns a position that is not before any of them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -31,6 +32,17 @@ def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         except NoBrokerError as error:
             _unavailable(f'{error} (to have one: pip install "engram-stream[broker]")')
         yield address
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str | None:
+    """A Chromium: of the system, or None for the one that `playwright install chromium` left."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if (found := shutil.which(name)) is not None:
+            return found
+    if any((Path.home() / ".cache" / "ms-playwright").glob("chromium*")):
+        return None
+    _unavailable("no Chromium (to have one: apt-get install chromium, or playwright install chromium)")
 
 
 @pytest.fixture(scope="session")

@@ -38,9 +38,14 @@ MAY_IMPORT = {
         "chaos",
     },
 }
+# A part of a folder that may import less than the folder: the page speaks to the API alone.
+PARTS = {"serving/page": {"serving.bodies", "serving.client", "serving.insight_bodies", "serving.page"}}
+# What only one part may import of elsewhere.
+ONLY_IN = {"torch": "batch_models", "streamlit": "serving/page", "plotly": "serving/page"}
+# The command of the page starts Streamlit, and no more.
+STARTED = {"engram/page_command.py": "streamlit.web.cli.main"}
 # Folders that take only these from elsewhere; the rest of the house may use what pyproject.toml lists.
 ONLY_FROM_ELSEWHERE = {"online_models": {"numpy", "numba", "networkx", "river"}}
-TORCH_ONLY_IN = "batch_models"
 NEVER_IMPORTED = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 EMPTY_NAMES = re.compile(r"(^|_)(utils?|common|helpers?|manager|misc)(_|$)")
 MAX_LINES = 400
@@ -96,6 +101,18 @@ def test_a_folder_imports_only_what_it_may(folder: str) -> None:
     assert not wrong
 
 
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_imports_only_what_it_may(part: str) -> None:
+    wrong = [
+        f"{_name(path)}:{line} imports {name}"
+        for path in _sources(part)
+        for line, name in _imports(path)
+        if name.split(".")[0] in MAY_IMPORT and not _within(name, PARTS[part])
+    ]
+    assert _sources(part)
+    assert not wrong
+
+
 @pytest.mark.parametrize("folder", sorted(set(ONLY_FROM_ELSEWHERE) & set(_folders())))
 def test_a_folder_takes_only_its_listed_packages_from_elsewhere(folder: str) -> None:
     allowed = ONLY_FROM_ELSEWHERE[folder] | MAY_IMPORT[folder] | {folder} | sys.stdlib_module_names
@@ -108,12 +125,14 @@ def test_a_folder_takes_only_its_listed_packages_from_elsewhere(folder: str) -> 
     assert not wrong
 
 
-def test_torch_is_imported_by_batch_models_only() -> None:
+def test_torch_and_what_draws_the_page_are_imported_in_their_places_only() -> None:
     wrong = [
-        f"{_name(path)}:{line}"
+        f"{_name(path)}:{line} imports {name}"
         for path in SHIPPED
         for line, name in _imports(path)
-        if name.split(".")[0] == "torch" and path.relative_to(ROOT).parts[0] != TORCH_ONLY_IN
+        if (package := name.split(".")[0]) in ONLY_IN
+        and not _name(path).startswith(f"{ONLY_IN[package]}/")
+        and STARTED.get(_name(path)) != name
     ]
     assert not wrong
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.drift_stream import IN_TIME, Course, drifting, lane_config, learn
 from consumers.lane import Lane
-from producers.synthetic import ITEMS, TASTE
+from producers.synthetic import ITEMS, TASTE, SyntheticStream
 
 EVENTS, EVERY = 180_000, 60_000
 MODELS = ("decayed_popularity", "hebbian")
@@ -17,7 +17,7 @@ MODELS = ("decayed_popularity", "hebbian")
 
 @pytest.fixture(scope="module")
 def course() -> Course:
-    return learn(drifting(EVENTS, EVERY, seed=5), Lane(0, (0,), 1, lane_config(MODELS)))[0]
+    return learn(SyntheticStream(drifting(EVENTS, EVERY, seed=5)), Lane(0, (0,), 1, lane_config(MODELS)))[0]
 
 
 def test_flips_are_noticed_in_time_and_nothing_else_is(course: Course) -> None:
@@ -42,7 +42,7 @@ def test_recall_is_back_within_twenty_thousand_events(course: Course) -> None:
 
 def test_after_items_are_dealt_anew_fading_faster_pays(course: Course) -> None:
     lane = Lane(0, (0,), 1, lane_config(MODELS, adapt=False))
-    plain, _ = learn(drifting(EVENTS, EVERY, seed=5), lane, until=EVERY + 20_480)
+    plain, _ = learn(SyntheticStream(drifting(EVENTS, EVERY, seed=5)), lane, until=EVERY + 20_480)
     first_20_000 = EVERY, EVERY + 20_000
     assert course.recall("hebbian", 0, EVERY) == plain.recall("hebbian", 0, EVERY)
     assert course.recall("hebbian", *first_20_000) > 1.05 * plain.recall("hebbian", *first_20_000)

@@ -124,7 +124,9 @@ class LastSeenOracle:
         self.coarseness = coarseness
         self.last: dict[int, float] = {}
 
-    def scores(self, trace: Sequence[tuple[int, int]], now: int, time_ms: int) -> dict[int, float]:
+    def scores(
+        self, user: int, trace: Sequence[tuple[int, int]], now: int, time_ms: int
+    ) -> dict[int, float]:
         """Tick of each item."""
         return dict(self.last)
 

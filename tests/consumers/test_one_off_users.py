@@ -15,15 +15,16 @@ ITEMS = 300
 # Bytes a user and an item, by hand, at the default parameters. Shared: an id of 32 or 8 bytes with 16 of its table, 24
 # and 12 of the history, its smallest segment of four places of 16 bytes, 4 of the catalogue. user_hebbian: 128 synapses
 # of 8 bytes with 8 a row, 16 of its own; an audience of 128 of 4 bytes, and 16. isgd: ten factors of 8 bytes at most.
-# blend: three rows of synapses with 8 each, three sums, four potentials of 64 users, levels of four half-lives, biases of
-# nine ages and eight gaps, counts of nine ages, and the last event.
+# hebbian: a row of synapses with 8, an activity, a potential of 64 users. blend: three rows of synapses with 8 each,
+# three sums, four potentials of 64 users, levels of four half-lives, biases of nine ages and eight gaps, counts of nine
+# ages, and the last event.
 A_USER = {"shared": 32 + 16 + 24 + 64, "user_hebbian": 128 * 8 + 8 + 16, "isgd": 80}
 AN_ITEM = {
     "shared": 8 + 16 + 12 + 4,
     "popularity": 8,
     "decayed_popularity": 8,
     "blend": 3 * (4 * ITEMS + 8) + 4 * (3 + 4 * 64 + 4 + 9 + 8 + 9) + 8,
-    "hebbian": 4 * ITEMS + 8 + 8,
+    "hebbian": 4 * ITEMS + 8 + 8 + 4 * 64,
     "user_hebbian": 128 * 4 + 16,
     "isgd": 80 + 4,
 }

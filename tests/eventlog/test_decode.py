@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from eventlog import codec
 from eventlog.controls import Control, ControlKind
 from eventlog.deadletter import Reason
-from eventlog.decode import Limits, check_event, decode
+from eventlog.decode import Limits, check_event, check_events, decode
 from eventlog.errors import EventError
 from eventlog.events import Kind
 from eventlog.log import Record
@@ -281,6 +281,24 @@ def test_an_event_is_checked_at_the_door_as_in_the_log() -> None:
                 check_event(codec.decode_wire(message), LIMITS, APPEND_TIME_MS)
             assert refused.value.reason is reason, name
     check_event(codec.decode_wire(json_event()), LIMITS, APPEND_TIME_MS)
+
+
+def test_events_are_checked_together_as_one_by_one() -> None:
+    wires = [
+        codec.decode_wire(one)
+        for one in (json_event(), json_event(rating=9), json_event(user=""), json_event())
+    ]
+    wires.insert(1, msgspec.structs.replace(wires[0], kind="shout"))
+    found = check_events(wires, LIMITS, APPEND_TIME_MS)
+    expected = []
+    for at, wire in enumerate(wires):
+        try:
+            check_event(wire, LIMITS, APPEND_TIME_MS)
+        except EventError as error:
+            expected.append((at, error.reason, error.detail))
+    assert [(at, error.reason, error.detail) for at, error in found] == expected
+    assert [at for at, *_ in expected] == [1, 2, 3]
+    assert check_events([], LIMITS, APPEND_TIME_MS) == []
 
 
 MUTATED = st.tuples(

@@ -27,7 +27,14 @@ from tests.oracles.history_oracle import Event
 SMALL: dict[str, Callable[[], ModelConfig]] = {
     "decayed_popularity": lambda: DecayedPopularityConfig(half_life_events=0.7, half_life_s=40),
     "hebbian": lambda: HebbianConfig(
-        trace_length=5, half_life_events=4, half_life_s=240, direct_neurons=12, row_synapses=6
+        trace_length=5,
+        half_life_events=4,
+        half_life_s=240,
+        slots=3,
+        recall_length=4,
+        recall_every=5,
+        direct_neurons=12,
+        row_synapses=6,
     ),
     "river_funk_mf": lambda: RiverFunkMFConfig(n_factors=3),
     "blend": lambda: BlendConfig(

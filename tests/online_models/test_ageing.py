@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from online_models.ageing import AdaptiveDecayConfig, Ageing
+from online_models.blend import Blend, BlendConfig
 from online_models.decayed_popularity import DecayedPopularity, DecayedPopularityConfig
 from online_models.drift import Drift
 from online_models.hebbian import Hebbian, HebbianConfig
@@ -16,6 +17,7 @@ from online_models.model import ClockName, Model, Situation
 from tests.online_models.cases import CLOCKS, STREAM, Case, bits, cases
 from tests.online_models.event_streams import Driver
 from tests.oracles.ageing_oracle import AgeingOracle, decayed_counts
+from tests.oracles.blend_oracle import BlendOracle
 from tests.oracles.hebbian_oracle import HebbianOracle
 from tests.oracles.history_oracle import Event, HistoryOracle
 from tests.oracles.rank_oracle import moments
@@ -31,7 +33,7 @@ ADAPTIVE = cases(lambda model: model.adapt is not Model.adapt)
 
 
 def test_which_models_adapt() -> None:
-    assert {case.name for case in ADAPTIVE} == {"decayed_popularity", "hebbian"}
+    assert {case.name for case in ADAPTIVE} == {"blend", "decayed_popularity", "hebbian"}
 
 
 def walked(driver: Driver, ageing: AgeingOracle) -> Iterator[tuple[Event, float, float]]:
@@ -90,6 +92,44 @@ def test_synapses_fade_by_tau(clock: ClockName) -> None:
     found = dict(zip(pairs, view.weight.tolist(), strict=True))
     assert found.keys() == expected.keys()
     assert [found[pair] for pair in expected] == pytest.approx(list(expected.values()), rel=1e-4)
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_the_blend_fades_by_tau_and_unlearns_but_for_what_is_trending(clock: ClockName) -> None:
+    """Blend's oracle, on the clock that runs ahead; its trends on the lane's own."""
+    config = BlendConfig(half_life_events=30, half_life_s=1_800, drift_pace=5, drift_half_lives=2.0)
+    half_life = config.half_life_ticks(clock)
+    driver = Driver(Blend(config, Situation(clock=clock)), clock)
+    ageing = AgeingOracle(half_life, 5, round(2.0 * half_life / 5))
+    in_s = [1_000 * half_life_s for half_life_s in config.trend_half_lives_s]
+    trends = config.trend_half_lives_events if clock == "event_count" else in_s
+    oracle, history = BlendOracle(asdict(config), half_life, trends), HistoryOracle()
+    lane: dict[float, float] = {}  # tick of the lane by that of memory
+    oracle.lane_tick = lane.__getitem__
+
+    def aged(now: int) -> int:
+        found = round(ageing.tau(now) * half_life)
+        lane[found] = now
+        return found
+
+    before = 0
+    for number, (event, (tick, now)) in enumerate(zip(STREAM, moments(STREAM, clock), strict=True)):
+        for at, drift in DRIFTS:
+            if at == number:
+                driver.model.adapt(drift)
+                if drift is WORSE:
+                    ageing.drifts.append(before)
+                    oracle.unlearn(2.0**-2)
+        before = now
+        trace = list(history.of.get(event.user, []))
+        repeat, *_ = history.take(event)
+        if not repeat:
+            oracle.learn(event, trace, aged(now) - (now - tick), aged(now))
+        driver.feed([event])
+        moment, trace = driver.moment(), history.of[event.user]
+        found = driver.model.scores(event.user, driver.histories, moment)
+        expected = oracle.scores_of(event.user, trace, aged(moment.now), moment.time_ms)
+        assert found.tolist() == pytest.approx([expected[item] for item in range(len(found))], abs=2e-3)
 
 
 @pytest.mark.parametrize("case", ADAPTIVE, ids=str)

@@ -101,9 +101,9 @@ class _Counting(BatchOracle):
         self.order = sorted(first.values())
         self.learned = 0
 
-    def scores(self, trace: Sequence[tuple[int, int]], now: int, time_ms: int) -> dict[int, float]:
+    def scores(self, user: int, trace: Sequence[tuple[int, int]], now: int, time_ms: int) -> dict[int, float]:
         self.events = now  # the clock is the count of events
-        return super().scores(trace, now, time_ms)
+        return super().scores(user, trace, now, time_ms)
 
 
 @pytest.mark.parametrize("ties_against", [True, False])

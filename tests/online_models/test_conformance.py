@@ -45,6 +45,7 @@ IN_ORDER_OF_ARRIVAL = {
     "river_baseline": "a step of gradient descent starts where the step before it ended",
     "river_funk_mf": "a step of gradient descent starts where the step before it ended",
     "river_biased_mf": "a step of gradient descent starts where the step before it ended",
+    "hebbian": "potentials are charged with the synapses of their moment",
     "blend": "a step of gradient descent starts where the step before it ended",
     "isgd": "a step of gradient descent starts where the step before it ended",
     "isgd_negatives": "a step of gradient descent starts where the step before it ended",

@@ -36,7 +36,7 @@ def test_ranks_and_scores_are_those_of_the_formula() -> None:
     trace = [(item, 0) for item in dict.fromkeys(event.item for event in STREAM if event.user == 3)]
     assert had
     scores = driver.model.scores(3, driver.histories, driver.moment())
-    of_formula = oracle.scores(trace, 0, driver.moment().time_ms)
+    of_formula = oracle.scores(3, trace, 0, driver.moment().time_ms)
     for item, score in enumerate(scores.tolist()):
         assert score == pytest.approx(of_formula.get(item, 0.0), rel=1e-9, abs=1e-12)
 

@@ -43,6 +43,9 @@ DYADIC = HebbianConfig(
     target_power=0.0,
     popularity_weight=0.0,
     half_life_s=1.0,
+    slots=3,
+    recall_length=3,
+    recall_every=3,
 )
 
 
@@ -87,7 +90,7 @@ def assert_scores_agree(driver: Driver, oracle: ModelOracle, history: HistoryOra
     moment = driver.moment()
     for user in (-1, *range(len(history.of))):
         found = driver.model.scores(user, driver.histories, moment)
-        expected = oracle.scores(history.of.get(user, []), moment.now, moment.time_ms)
+        expected = oracle.scores(user, history.of.get(user, []), moment.now, moment.time_ms)
         assert found.tolist() == pytest.approx([expected[item] for item in range(moment.items)], rel=1e-5)
 
 
@@ -155,10 +158,16 @@ def test_hebbian_on_a_dyadic_stream(layout: str, ties_against: bool, seed: int) 
 
 CONFIGS = {
     "direct": HebbianConfig(half_life_events=60, half_life_s=3_600),
-    "rebased": HebbianConfig(half_life_events=4, half_life_s=240, trace_length=6),
+    "rebased": HebbianConfig(
+        half_life_events=4, half_life_s=240, trace_length=6, slots=6, recall_every=5, gap_exponent=0.8
+    ),
     "linear": HebbianConfig(half_life_events=60, half_life_s=3_600, synapse_power=1.0),
-    "bounded": HebbianConfig(half_life_events=60, half_life_s=3_600, direct_neurons=0, row_synapses=7),
-    "switched": HebbianConfig(half_life_events=5, half_life_s=300, direct_neurons=20, row_synapses=7),
+    "bounded": HebbianConfig(
+        half_life_events=60, half_life_s=3_600, slots=6, recall_length=4, direct_neurons=0, row_synapses=7
+    ),
+    "switched": HebbianConfig(
+        half_life_events=5, half_life_s=300, recall_every=3, direct_neurons=20, row_synapses=7
+    ),
 }
 
 
@@ -205,7 +214,9 @@ def weights_of(arrays: dict[str, NDArray[Any]], faded: float) -> dict[tuple[int,
 @pytest.mark.parametrize("clock", CLOCKS)
 def test_bounded_rows_that_are_wide_enough_equal_direct_ones(clock: ClockName) -> None:
     items = 1 + max(event.item for event in STREAM)
-    narrow = HebbianConfig(half_life_events=3, half_life_s=180, direct_neurons=items, row_synapses=1)
+    narrow = HebbianConfig(
+        half_life_events=3, half_life_s=180, recall_every=1, direct_neurons=items, row_synapses=1
+    )
     direct = Driver(Hebbian(narrow, Situation(clock=clock)), clock)
     expected = direct.feed(STREAM).tolist()
     for direct_neurons in (0, 17):

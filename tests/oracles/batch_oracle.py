@@ -60,7 +60,7 @@ class BatchOracle:
         ]
         return [value / sum(gains) for value in total] if p["normalize"] and had else total
 
-    def scores(self, trace: Sequence[tuple[int, int]], now: int, time_ms: int) -> dict[int, float]:
+    def scores(self, user: int, trace: Sequence[tuple[int, int]], now: int, time_ms: int) -> dict[int, float]:
         """Score every item that anybody has had."""
         given = self.given
         if given is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tests.oracles.history_oracle import Event
@@ -60,9 +60,12 @@ class BlendOracle:
         self.value: dict[Any, list[float]] = {"all": list(parameters["first_weights"])}
         self.squares: dict[Any, list[float]] = {}
         self.bias: dict[tuple[str, int, int], float] = defaultdict(float)
-        self.taken: dict[tuple[int, int], int] = defaultdict(int)
+        self.taken: dict[tuple[int, int], float] = defaultdict(float)
         self.last: dict[int, int] = {}
         self.learned = 0
+        self.lane_tick: Callable[[float], float] = lambda now: (
+            now
+        )  # on the clock of the trends, which do not age
         # user: [{item: value of SHORT and LONG at the tick of the last charge}, ...], tick.
         self.slots: dict[int, list[dict[int, float]]] = {}
         self.charged: dict[int, int] = {}
@@ -135,7 +138,8 @@ class BlendOracle:
 
     def trend(self, item: int, now: int) -> list[float]:
         """P(item) of each part of the mixture."""
-        parts = [(fading.at(item, now), fading.total(now)) for fading in self.trends]
+        lane = int(self.lane_tick(now))
+        parts = [(fading.at(item, lane), fading.total(lane)) for fading in self.trends]
         parts.append((self.activity.at(item, now), self.activity.total(now)))
         return [level / total if total else 0.0 for level, total in parts] + [1 / len(self.activity.of)]
 
@@ -200,7 +204,7 @@ class BlendOracle:
         self._wire(target, trace, time_ms, left, now)
         self.activity.add(target, left, now)
         for fading in self.trends:
-            fading.add(target, 2.0 ** (-(now - tick) / fading.half_life), now)
+            fading.add(target, 2.0 ** (-(now - tick) / fading.half_life), int(self.lane_tick(now)))
         self.last[target] = self.learned
         self.learned += 1
         self.taken[contexts[0], target] += 1
@@ -209,6 +213,13 @@ class BlendOracle:
             self.slots.pop(user, None)  # the last used comes last
             self.slots[user] = value
             self.charged[user] = now
+
+    def unlearn(self, left: float) -> None:
+        """Let what errors taught fade, and counts by age; users are integrated anew."""
+        for learned in (self.correction, self.bias, self.taken):
+            for key in learned:
+                learned[key] *= left
+        self.slots.clear()
 
     def _learn_from_errors(
         self,

@@ -79,7 +79,7 @@ class ContentOracle:
             if text in taste
         )
 
-    def scores(self, trace: Sequence[tuple[int, int]], now: int, time_ms: int) -> dict[int, float]:
+    def scores(self, user: int, trace: Sequence[tuple[int, int]], now: int, time_ms: int) -> dict[int, float]:
         """Score of every item of which something is known."""
         return {item: self.score(trace, facts, time_ms) for item, facts in self.facts.items()}
 

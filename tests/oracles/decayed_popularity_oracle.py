@@ -14,7 +14,7 @@ class DecayedPopularityOracle:
         self.half_life = half_life
         self.ticks: dict[int, list[int]] = {}
 
-    def scores(self, trace: Sequence[tuple[int, int]], now: int, time_ms: int) -> dict[int, float]:
+    def scores(self, user: int, trace: Sequence[tuple[int, int]], now: int, time_ms: int) -> dict[int, float]:
         """Sum up each item's events as they have faded by `now`."""
         return {
             item: sum(2.0 ** (-(now - tick) / self.half_life) for tick in ticks)

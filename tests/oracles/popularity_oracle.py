@@ -14,7 +14,7 @@ class PopularityOracle:
     def __init__(self) -> None:
         self.count: Counter[int] = Counter()
 
-    def scores(self, trace: Sequence[tuple[int, int]], now: int, time_ms: int) -> dict[int, float]:
+    def scores(self, user: int, trace: Sequence[tuple[int, int]], now: int, time_ms: int) -> dict[int, float]:
         """Count of each item."""
         return {item: float(count) for item, count in self.count.items()}
 

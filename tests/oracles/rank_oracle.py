@@ -11,7 +11,7 @@ from tests.oracles.history_oracle import Event, HistoryOracle
 class ModelOracle(Protocol):
     """A model written from its formula. now: the lane's clock; tick: the event's own moment on it."""
 
-    def scores(self, trace: Sequence[tuple[int, int]], now: int, time_ms: int) -> dict[int, float]:
+    def scores(self, user: int, trace: Sequence[tuple[int, int]], now: int, time_ms: int) -> dict[int, float]:
         """{item: score} of items with any; trace: the user's (item, time_ms), oldest first."""
 
     def learn(self, event: Event, trace: Sequence[tuple[int, int]], tick: int, now: int) -> None:
@@ -62,7 +62,7 @@ def walk(
         if new_item:
             yield Ranked(-1, -1, -1)
         else:
-            scores = oracle.scores(trace, now, event.time_ms)
+            scores = oracle.scores(event.user, trace, now, event.time_ms)
             candidates = known - {item for item, _ in trace}
             rank = rank_by_definition(scores, candidates, event.item, ties_against=ties_against)
             own = scores.get(event.item, 0.0)

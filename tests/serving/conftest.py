@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engram.serving_parts import serving_of
-from serving.api import Serving
+from serving.parts import Serving
 from tests.serving.live_api import Session, converse, put_films, settings_in
 
 

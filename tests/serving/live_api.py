@@ -13,7 +13,8 @@ from engram.settings import Settings, load
 from eventlog.metadata import ItemMetadata
 from eventlog.sqlite_log import SqliteLog
 from eventlog.topics import Topics
-from serving.api import Serving, build_app
+from serving.api import build_app
+from serving.parts import Serving
 
 FILMS = [
     ItemMetadata(item="1", title="Star Wars", year=1977, genres=("Action", "Sci-Fi")),

@@ -16,9 +16,9 @@ from engram.serving_parts import Access, serving_of
 from eventlog.log import Record
 from eventlog.sqlite_log import SqliteLog
 from online_models.ids import ABSENT
-from serving import bodies
+from serving import bodies, insight_bodies
 from serving.access import Keys, hash_of
-from serving.api import Serving
+from serving.parts import Serving
 from tests.serving.live_api import TOPICS, Session, converse, put_films, settings_in
 
 PROBLEM = "application/problem+json"
@@ -256,10 +256,10 @@ def test_models_figures_health_and_metrics(session: Session) -> None:
     async def conversation(http: httpx.AsyncClient) -> None:
         position = await teach(http, TASTES)
         await items_of(http, "a", after=position)
-        said = bodies.ModelsOut.model_validate_json((await http.get("/v1/models")).content)
+        said = insight_bodies.ModelsOut.model_validate_json((await http.get("/v1/models")).content)
         assert said.default == "hebbian"
         assert {one.name for one in said.models} == {"popularity", "hebbian"}
-        bodies.PrequentialOut.model_validate_json((await http.get("/v1/metrics/prequential")).content)
+        insight_bodies.PrequentialOut.model_validate_json((await http.get("/v1/metrics/prequential")).content)
         assert (await http.get("/readyz")).json()["status"] == "ready"
         assert (await http.get("/healthz")).json()["status"] == "ok"
         text = (await http.get("/metrics")).text
