@@ -14,11 +14,7 @@ LOCKED := $(PIP) install --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-<<<<<<< HEAD
-.PHONY: help install demo test test-full test-faults lint format lock bench batch observe figures clean
-=======
-.PHONY: help install demo app test test-full lint format lock bench batch observe figures clean
->>>>>>> main
+.PHONY: help install demo app test test-full test-faults lint format lock bench batch observe figures clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
