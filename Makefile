@@ -14,7 +14,7 @@ LOCKED := $(PIP) install --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo app test test-full test-faults lint format lock bench batch observe figures clean
+.PHONY: help install demo demo-light app gpu-bench test test-full test-faults lint format lock bench batch observe figures clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -23,8 +23,11 @@ help: ## Print this help
 
 install: $(VENV)/.core ## Install Engram and its pinned dependencies into .venv
 
-demo: $(VENV)/$(if $(filter kafka,$(LOG)),.broker,.core) ## Replay MovieLens and watch it being learned (LOG=kafka: through Kafka)
+demo: $(VENV)/$(if $(filter kafka,$(LOG)),.broker,.core) ## Replay MovieLens and watch it being learned, with one retraining (LOG=kafka: through Kafka)
 	@$(BIN)/engram demo --log $(LOG) $(ARGS)
+
+demo-light: $(VENV)/$(if $(filter kafka,$(LOG)),.broker,.core) ## The same, learned online alone
+	@$(BIN)/engram demo --light --log $(LOG) $(ARGS)
 
 app: $(VENV)/.page ## Rate films on a web page and watch it learn; MovieLens streams by beside
 	@$(BIN)/engram app $(ARGS)
@@ -53,6 +56,9 @@ lock: $(VENV)/.dev ## Pin the dependencies anew (requirements/*.txt)
 
 bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run (DATA=DIR with ml-1m)
 	@$(BIN)/python -m benchmarks.end_to_end --data-dir "$(DATA)" $(ARGS)
+
+gpu-bench: $(VENV)/.batch ## Everything that a GPU is for, measured: epochs, samples/s, all batch models (DATA=DIR with ncf-ml-1m)
+	@$(BIN)/python -m benchmarks.gpu --data-dir "$(DATA)" $(ARGS)
 
 batch: $(VENV)/.batch ## Install what batch models need: torch (gigabytes); then `engram train`
 

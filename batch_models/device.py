@@ -15,7 +15,7 @@ def pick_device(name: str = AUTO) -> torch.device:
     """Return the named device, or the best there is: cuda, mps, cpu. Raises `ValueError` for one that is not there."""
     if name == AUTO:
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)

@@ -1,19 +1,29 @@
-"""The hybrid: what a user did lately, what items are, and how popular they are, in one dot product.
+"""The hybrid: what a user did lately, what items are, how popular they are, and what follows what, in one score.
 
-    score(u, c) = x_u . v_c + b_c,    v_c = collaborative vector of c + content vector of c's genres and year
+    score(u, c) = w_collaborative x_u . p_c  +  w_content x_u . q_c  +  w_popularity b_c  +  w_lift sum_k g_k lift(y_k, c)
 
 x_u is the encoder's output after the user's last event: causal self-attention over the last `length` events (Kang &
 McAuley 2018, "Self-attentive sequential recommendation", ICDM), with learned biases by distance in events in place of
-positions, so that a window may begin anywhere, and with the class of the time gap before each event. Collaborative
-vectors may start from those of iALS; b_c starts as the logarithm of popularity.
+positions, so that a window may begin anywhere, and with the class of the time gap before each event. p_c is the item's
+collaborative vector, which may start from that of iALS, and is 0 for an item without events; q_c is made of its genres and
+year; b_c starts as the logarithm of popularity.
 
-Items and users meet in the dot product only, so whoever has x_u scores all items by one matrix product, without torch.
+The last term is wide where the others are deep (Cheng et al. 2016, "Wide & deep learning for recommender systems", DLRS):
+tables of lift between items (see `lift`), remembered as they are, with a learned gain of each step k and a learned fading
+by each gap since. Training asks tables that have not counted the user who is asked about.
+
+The weights w are of how many events the user has had. They start from the rule of a hybrid that was published with
+content/collaborative/popularity at .7/.2/.1 under five ratings, .5/.35/.15 under ten and .3/.6/.1 beyond (as ratios to the
+last of these), and are learned.
+
+Without the last term, items and users meet in dot products only; with it, a row of a table is added for each event.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -21,10 +31,15 @@ import torch.nn.functional as F  # noqa: N812, the field's name for it
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from batch_models.objectives import ALL
 from batch_models.pair_model import dense, embedding
-from batch_models.sequences import GAPS, PADDING, Windows
+from batch_models.sequences import GAP_ENDS_S, GAPS, PADDING, Windows
 
 _FORGETS: Final = 0.1  # logits of attention that a step of distance costs at the start
+AGES: Final = 9  # of a user: 0, 1, 2 to 3, 4 to 7, ... 128 and more events
+_COLLABORATIVE, _CONTENT, _POPULARITY, _LIFT = range(4)
+# A first guess at the lift's gains, of `online_models.blend`.
+_LIFT_WEIGHT, _STEP_DECAY, _GAP_SCALE_S, _GAP_EXPONENT = 0.3, 0.8, 60.0, 0.8
 
 
 @dataclass(frozen=True)
@@ -36,6 +51,34 @@ class HybridConfig:
     blocks: int = 1
     heads: int = 2
     dropout: float = 0.2
+
+
+class Trail(NamedTuple):
+    """What is known of users at the places of windows: the parts of `Windows`, and which table of lift is asked.
+
+    item, gap, seen: int64[w, L]; table: int64[w], -1 for the last, which has counted everyone.
+    """
+
+    item: Tensor
+    gap: Tensor
+    seen: Tensor
+    table: Tensor
+
+    def of(self, rows: Tensor) -> Trail:
+        """The windows at `rows`, int64[b]."""
+        return Trail(*(part[rows] for part in self))
+
+
+def first_shares() -> Tensor:
+    """Weights of the parts by age class that learning starts from: float32[AGES, 4]."""
+    published = {4: (0.2, 0.7, 0.1), 8: (0.35, 0.5, 0.15), math.inf: (0.6, 0.3, 0.1)}
+    regular = published[math.inf]
+    rows = []
+    for age in range(AGES):
+        youngest = 2**age // 2  # events that a user of this class has had, at least
+        rule = next(of for under, of in published.items() if youngest < under)
+        rows.append([*(part / last for part, last in zip(rule, regular, strict=True)), 1.0])
+    return torch.tensor(rows)
 
 
 class Block(nn.Module):
@@ -80,7 +123,8 @@ class Block(nn.Module):
 class Hybrid(nn.Module):
     """The hybrid of `items`. content: float32[items, f], features of items, f may be 0; popularity: float32[items], counts.
 
-    start: float32[items, factors], collaborative vectors to start from, or None for random ones.
+    start: float32[items, factors], collaborative vectors to start from, or None for random ones. lift: float32[tables,
+    items, items], or None to do without; it is not learned, nor among `state_dict`.
     """
 
     def __init__(
@@ -90,6 +134,7 @@ class Hybrid(nn.Module):
         popularity: NDArray[np.float32],
         seed: int,
         start: Tensor | None = None,
+        lift: NDArray[np.float32] | None = None,
     ) -> None:
         super().__init__()
         random = torch.Generator().manual_seed(seed)
@@ -97,9 +142,10 @@ class Hybrid(nn.Module):
         self.items, self.config = len(content), config
         std = width**-0.5
         self.item = embedding(self.items, width, random, std)  # [items, d]
-        if start is not None:
-            with torch.no_grad():
+        with torch.no_grad():
+            if start is not None:
                 self.item.copy_(start * (std / start.std()))
+            self.item[torch.from_numpy(popularity == 0)] = 0.0
         self.register_buffer("content", torch.from_numpy(content))  # [items, f]
         self.of_content = nn.Parameter(torch.zeros(content.shape[1], width))  # [f, d]
         share = np.log((popularity + 1.0) / (popularity + 1.0).mean())
@@ -107,13 +153,21 @@ class Hybrid(nn.Module):
         self.gap = embedding(GAPS, width, random, 0.1 * std)  # [gaps, d]
         self.blocks = nn.ModuleList(Block(config, random) for _ in range(config.blocks))
         self.last = nn.LayerNorm(width)
+        self.share = nn.Parameter(first_shares())  # [AGES, 4]
+        steps = torch.arange(config.length) * math.log(_STEP_DECAY) + math.log(_LIFT_WEIGHT)  # [L]
+        self.step = nn.Parameter(steps)  # [L], logarithms
+        typical = torch.tensor([0.5, *GAP_ENDS_S])  # [gaps]
+        fades = _GAP_EXPONENT * torch.log1p(typical / _GAP_SCALE_S)
+        self.fading = nn.Parameter(torch.log(torch.expm1(fades)))  # [gaps], softplus of it is lost at a gap
+        tables = None if lift is None else torch.from_numpy(lift).view(-1, self.items)
+        self.register_buffer("lift", tables, persistent=False)  # [tables * items, items]
 
     def vectors(self) -> Tensor:
-        """Item vectors v: float[items, d]."""
-        return self.item + self.content @ self.of_content  # [items, f] @ [f, d] -> [items, d]
+        """Collaborative and content vectors: float[items, 2, d]."""
+        return torch.stack((self.item, self.content @ self.of_content), 1)
 
     def encode(self, item: Tensor, gap: Tensor, vectors: Tensor) -> Tensor:
-        """Users after each event of windows. item, gap: int64[w, L], see `Windows`; float[w, L, d]."""
+        """Users after each event of windows. item, gap: int64[w, L]; vectors: float[items, d]; float[w, L, d]."""
         there = item != PADDING  # [w, L]
         known = F.embedding(item.clamp(min=0), vectors)  # [w, L, d]
         scale = self.config.factors**0.5
@@ -123,48 +177,105 @@ class Hybrid(nn.Module):
             hidden = block(hidden, there)  # [w, L, d]
         return self.last(hidden)  # [w, L, d]
 
+    def gains(self, item: Tensor, gap: Tensor) -> Tensor:
+        """What is left of each event at each place. item, gap: int64[w, L]; float[w, L, L], from place to event."""
+        place = torch.arange(item.shape[1], device=item.device)  # [L]
+        back = place[:, None] - place  # [L, L]
+        lost = F.softplus(self.fading)[gap].cumsum(1)  # [w, L]
+        left = self.step[back.clamp(min=0)] - (lost[:, :, None] - lost[:, None, :])  # [w, L, L]
+        seen = (back >= 0) & (item != PADDING)[:, None, :]  # [w, L, L]
+        return torch.where(seen, left, -torch.inf).exp()  # [w, L, L]
+
+    def shares(self, seen: Tensor) -> Tensor:
+        """Weights of the parts for users who have had so many events. seen: int64[...]; float[..., 4]."""
+        age = torch.log2(seen.clamp(min=0) + 0.5).floor().long() + 1  # 0 -> 0, 1 -> 1, 2 and 3 -> 2
+        return self.share[age.clamp(max=AGES - 1)]
+
+    def rows(self, trail: Trail) -> Tensor:
+        """Rows of `lift` of a trail's items: int64[w, L]."""
+        assert self.lift is not None
+        table = trail.table % (len(self.lift) // self.items)
+        return table[:, None] * self.items + trail.item.clamp(min=0)
+
+
+class Query(NamedTuple):
+    """p users, ready to be scored: vector: float[p, 2 d]; popularity, lift: float[p], weights of these parts."""
+
+    vector: Tensor
+    popularity: Tensor
+    lift: Tensor
+
+    @classmethod
+    def made(cls, user: Tensor, shares: Tensor) -> Query:
+        """Of the encoder's output, float[p, d], and weights of parts, float[p, 4]."""
+        parts = user[:, None, :] * shares[:, : _CONTENT + 1, None]  # [p, 2, d]
+        return cls(parts.flatten(1), shares[:, _POPULARITY], shares[:, _LIFT])
+
 
 class NextItem:
     """The next item of each place in windows by sampled softmax; rows are windows.
 
-    All places of a batch share their negatives, drawn uniformly; with `negatives` 0 all items are.
+    All places of a batch share their negatives, drawn uniformly; with `negatives` 0 all items are. folds: how many
+    tables of lift leave users out, see `lift_tables`. weight: float32[w, L], of the places; all alike by default.
     """
 
-    def __init__(self, windows: Windows, negatives: int, device: torch.device) -> None:
-        self._item, self._target, self._gap = (
-            torch.from_numpy(part).to(device) for part in (windows.item, windows.target, windows.gap)
-        )  # [w, L] each
+    def __init__(
+        self,
+        windows: Windows,
+        negatives: int,
+        device: torch.device,
+        folds: int = 1,
+        weight: NDArray[np.float32] | None = None,
+    ) -> None:
+        self._trail = trail_of(windows, windows.user % folds, device)
+        self._target = torch.from_numpy(windows.target).to(device)  # [w, L]
+        weight = np.ones(windows.target.shape, np.float32) if weight is None else weight
+        self._weight = torch.from_numpy(weight).to(device)  # [w, L]
         self._negatives = negatives
         self._places = int((windows.target != PADDING).sum()) / max(1, len(windows.item))
 
     @property
     def rows(self) -> int:
         """Number of windows."""
-        return len(self._item)
+        return len(self._target)
 
     @property
     def samples_per_row(self) -> float:
         """Places with a target, on average."""
         return self._places
 
-    def loss(self, model: nn.Module, rows: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(self, model: nn.Module, rows: Tensor, generator: torch.Generator, share: slice = ALL) -> Tensor:
         """See `Objective.loss`; the mean over places."""
         assert isinstance(model, Hybrid)
-        vectors = model.vectors()  # [items, d]
-        target = self._target[rows]  # [w, L]
+        places = (self._target[rows] != PADDING).sum()  # []
+        rows = rows[share]
+        trail, target = self._trail.of(rows), self._target[rows]  # [w, L] each
         asked = target != PADDING  # [w, L]
-        user = model.encode(self._item[rows], self._gap[rows], vectors)[asked]  # [p, d]
+        vectors = model.vectors()  # [items, 2, d]
+        user = model.encode(trail.item, trail.gap, vectors.sum(1))[asked]  # [p, d]
+        query = Query.made(user, model.shares(trail.seen[asked]))
+        sampled = self._negatives > 0
+        if sampled:
+            drawn = torch.randint(model.items, (self._negatives,), generator=generator, device=rows.device)
+        else:
+            drawn = torch.arange(model.items, device=rows.device)  # [m]
+        own_lift = rest_lift = None
+        if model.lift is not None:
+            gains, of = model.gains(trail.item, trail.gap), model.rows(trail)  # [w, L, L], [w, L]
+            rest_lift = torch.bmm(gains, model.lift[of[:, :, None], drawn])[asked]  # [w, L, m] -> [p, m]
+            of_own = model.lift[of[:, None, :], target.clamp(min=0)[:, :, None]]  # [w, L, L]
+            own_lift = (gains * of_own).sum(2)[asked]  # [p]
         target = target[asked]  # [p]
-        if not self._negatives:
-            return F.cross_entropy(torch.addmm(model.bias, user, vectors.T), target)  # [p, items] -> []
-        drawn = torch.randint(model.items, (self._negatives,), generator=generator, device=rows.device)  # [m]
-        logits = torch.addmm(model.bias[drawn], user, vectors[drawn].T)  # [p, m]
-        logits = logits.masked_fill(drawn == target[:, None], -torch.inf)  # [p, m]
-        own = (user * vectors[target]).sum(1) + model.bias[target]  # [p]
-        # Of `items` items one is drawn `negatives` / `items` times, on average.
-        spread = float(np.log(model.items / self._negatives))
-        rest = torch.logsumexp(logits, 1) + spread  # [p]
-        return (torch.logaddexp(own, rest) - own).mean()  # [p] -> []
+        by_item = vectors.flatten(1)  # [items, 2 d]
+        rest = query.vector @ by_item[drawn].T + query.popularity[:, None] * model.bias[drawn]  # [p, m]
+        own = (query.vector * by_item[target]).sum(1) + query.popularity * model.bias[target]  # [p]
+        if own_lift is not None and rest_lift is not None:
+            rest, own = rest + query.lift[:, None] * rest_lift, own + query.lift * own_lift
+        rest = torch.logsumexp(rest.masked_fill(drawn == target[:, None], -torch.inf), 1)  # [p]
+        if sampled:
+            # Of `items` items one is drawn `negatives` / `items` times, on average.
+            rest = rest + math.log(model.items / self._negatives)
+        return (self._weight[rows][asked] * (torch.logaddexp(own, rest) - own)).sum() / places  # [p] -> []
 
 
 class HybridScorer:
@@ -172,20 +283,30 @@ class HybridScorer:
 
     def __init__(self, model: Hybrid, windows: Windows, device: torch.device) -> None:
         self.model = model
-        self._item = torch.from_numpy(windows.item).to(device)  # [users, L]
-        self._gap = torch.from_numpy(windows.gap).to(device)  # [users, L]
-
-    def users(self, users: Tensor) -> Tensor:
-        """User vectors x. users: int64[b]; float[b, d]."""
-        return self.model.encode(self._item[users], self._gap[users], self.model.vectors())[:, -1]  # [b, d]
+        self._trail = trail_of(windows, np.full(len(windows.item), -1), device)
 
     def __call__(self, users: Tensor, items: Tensor) -> Tensor:
         """Score pairs. users: int64[b]; items: int64[b, m]; float[b, m]."""
-        vectors = self.model.vectors()[items]  # [b, m, d]
-        return (
-            torch.bmm(vectors, self.users(users)[:, :, None]).squeeze(-1) + self.model.bias[items]
-        )  # [b, m]
+        return self.all_items(users).gather(1, items)
 
     def all_items(self, users: Tensor) -> Tensor:
         """Score all items. users: int64[b]; float[b, items]."""
-        return torch.addmm(self.model.bias, self.users(users), self.model.vectors().T)  # [b, items]
+        model, trail = self.model, self._trail.of(users)
+        vectors = model.vectors()  # [items, 2, d]
+        user = model.encode(trail.item, trail.gap, vectors.sum(1))[:, -1]  # [b, d]
+        query = Query.made(user, model.shares(trail.seen[:, -1]))
+        scores = query.vector @ vectors.flatten(1).T + query.popularity[:, None] * model.bias  # [b, items]
+        if model.lift is None:
+            return scores
+        gains = model.gains(trail.item, trail.gap)[:, -1]  # [b, L]
+        lift = F.embedding_bag(
+            model.rows(trail), model.lift, per_sample_weights=gains, mode="sum"
+        )  # [b, items]
+        return scores + query.lift[:, None] * lift  # [b, items]
+
+
+def trail_of(windows: Windows, table: NDArray[np.int64], device: torch.device) -> Trail:
+    """Put windows on the device. table: int64[w], see `Trail`."""
+    return Trail(
+        *(torch.from_numpy(part).to(device) for part in (windows.item, windows.gap, windows.seen, table))
+    )

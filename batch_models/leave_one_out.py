@@ -89,11 +89,12 @@ def run(
         "bytes": final.bytes,
         "settings": described(settings),
         "seed": seed,
-        "curves": {"choose": _curves(first.curves), "refit": _curves(final.curves)},
+        "curves": {"choose": curves_of(first.curves), "refit": curves_of(final.curves)},
     }, final
 
 
-def _curves(curves: Mapping[str, list[Epoch]]) -> dict[str, list[dict[str, Any]]]:
+def curves_of(curves: Mapping[str, list[Epoch]]) -> dict[str, list[dict[str, Any]]]:
+    """Epochs of stages, JSON-able."""
     return {
         stage: [
             {

@@ -15,6 +15,7 @@ from batch_models.losses import IMPLICIT, squared_error
 from batch_models.negatives import NegativeSampler
 from batch_models.pair_model import PairModel
 
+ALL: Final = slice(None)
 OVER_ALL_ITEMS: Final = ("bce", "softmax")
 
 
@@ -46,12 +47,14 @@ class SampledPairs:
         """A positive and its negatives."""
         return 1 + self._negatives
 
-    def loss(self, model: nn.Module, rows: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(self, model: nn.Module, rows: Tensor, generator: torch.Generator, share: slice = ALL) -> Tensor:
         """See `Objective.loss`."""
         users, items = self._pairs.index_select(0, rows).unbind(1)  # [b], [b]
         drawn = self._sampler.draw(users, self._negatives, generator)  # [b, m]
-        logits = model(users, torch.cat((items[:, None], drawn), 1)).float()  # [b, 1 + m]
-        return self._loss(logits[:, 0], logits[:, 1:], self._weight[rows])
+        asked = torch.cat((items[:, None], drawn), 1)[share]  # [s, 1 + m]
+        logits = model(users[share], asked).float()  # [s, 1 + m]
+        mean = self._loss(logits[:, 0], logits[:, 1:], self._weight[rows[share]])
+        return mean * (len(asked) / len(rows))
 
 
 class AllItems:
@@ -95,10 +98,10 @@ class AllItems:
         """All items."""
         return float(self._items)
 
-    def loss(self, model: nn.Module, rows: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(self, model: nn.Module, rows: Tensor, generator: torch.Generator, share: slice = ALL) -> Tensor:
         """See `Objective.loss`; the mean is over positives, so that rates mean the same as with `SampledPairs`."""
         assert isinstance(model, PairModel)
-        users = self._users[rows]  # [b]
+        users = self._users[rows[share]]  # [b]
         logits = model.all_items(users).float()  # [b, items]
         first, last = self._start[users], self._start[users + 1]  # [b], [b]
         counts = last - first  # [b]
@@ -114,7 +117,7 @@ class AllItems:
             total = (weight * F.softplus(-positive)).sum() + (spread * F.softplus(logits)).sum()
         else:
             total = (weight * (torch.logsumexp(logits, 1)[owner] - positive)).sum()
-        return total / (len(users) * self._per_row)
+        return total / (len(rows) * self._per_row)
 
 
 class Ratings:
@@ -137,7 +140,9 @@ class Ratings:
         """One."""
         return 1.0
 
-    def loss(self, model: nn.Module, rows: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(self, model: nn.Module, rows: Tensor, generator: torch.Generator, share: slice = ALL) -> Tensor:
         """See `Objective.loss`."""
-        users, items = self._pairs.index_select(0, rows).unbind(1)  # [b], [b]
-        return squared_error(model(users, items).float(), self._rating[rows], self._weight[rows])
+        own = rows[share]  # [s]
+        users, items = self._pairs.index_select(0, own).unbind(1)  # [s], [s]
+        mean = squared_error(model(users, items).float(), self._rating[own], self._weight[own])
+        return mean * (len(own) / len(rows))

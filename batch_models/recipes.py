@@ -21,13 +21,14 @@ from batch_models.hybrid import Hybrid, HybridConfig, HybridScorer, NextItem
 from batch_models.ials import IALS, IALSConfig
 from batch_models.interactions import Interactions, recency_weights
 from batch_models.item_popularity import item_popularity
+from batch_models.lift import LiftConfig, lift_tables
 from batch_models.mf import MF, MFConfig
 from batch_models.mlp import MLP, MLPConfig
 from batch_models.neumf import NeuMF, NeuMFConfig
 from batch_models.objectives import AllItems, Ratings, SampledPairs
 from batch_models.pair_model import FactorModel, PairModel
 from batch_models.questions import Scorer
-from batch_models.sequences import last_windows, training_windows
+from batch_models.sequences import last_windows, recency_of_targets, training_windows
 from batch_models.trainer import Epoch, Objective, Trainer, TrainingConfig, refit_config
 
 Validate = Callable[[Scorer], float]
@@ -129,12 +130,16 @@ class HybridSettings:
     """The hybrid: see `HybridConfig`.
 
     fit: rows are windows; negatives are shared by a batch, 0 for all items; over and loss say nothing. start_epochs: of
-    iALS, whose item vectors collaborative vectors start from; 0 for random ones.
+    iALS, whose item vectors collaborative vectors start from; 0 for random ones. folds: of users, for tables of lift (see
+    `lift_tables`); 0 does without them.
     """
 
     model: HybridConfig = field(default_factory=HybridConfig)
     fit: Stage = _NEXT
     start_epochs: int = 1
+    folds: int = 4
+    places: Recency = field(default_factory=Recency)
+    lift: LiftConfig = field(default_factory=LiftConfig)
     recency: Recency = _RECENCY
 
 
@@ -304,10 +309,13 @@ def _hybrid(work: Work, settings: HybridSettings) -> Scorer:
         first = IALS(data.users, data.items, IALSConfig(config.factors), work.seed, work.device)
         first.fit(data, work.weights(settings.recency), settings.start_epochs)
         start = first.item.cpu()  # [items, d]
-    model = Hybrid(config, work.content, item_popularity(data), work.seed, start).to(work.device)
+    lift = lift_tables(data, settings.folds, settings.lift) if settings.folds else None
+    model = Hybrid(config, work.content, item_popularity(data), work.seed, start, lift).to(work.device)
     windows = training_windows(data, config.length, config.length)
     scorer = HybridScorer(model, last_windows(data, config.length), work.device)
-    work.fit("hybrid", model, scorer, NextItem(windows, settings.fit.negatives, work.device), settings.fit)
+    recency = recency_of_targets(data, windows, settings.places.half_life_events, settings.places.floor)
+    following = NextItem(windows, settings.fit.negatives, work.device, settings.folds or 1, recency)
+    work.fit("hybrid", model, scorer, following, settings.fit)
     return scorer
 
 
@@ -343,6 +351,8 @@ def _bytes_of(scorer: Scorer) -> int:
         tensors = [scorer.user, scorer.item]
     elif isinstance(scorer, HybridScorer):
         tensors = list(scorer.model.parameters())
+        if scorer.model.lift is not None:
+            tensors.append(nn.Parameter(scorer.model.lift[-scorer.model.items :]))
     else:
         assert isinstance(scorer, Popularity)
         tensors = [scorer.count]

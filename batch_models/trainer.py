@@ -2,6 +2,9 @@
 
 There is no loader: pairs, negatives and weights are tensors on the device, and a batch is a few index operations. An
 epoch draws all that is random from (seed, epoch), so that a fit that goes on equals one that was never interrupted.
+
+Several processes (`torchrun`, see `distributed`) hold the same data, model and random numbers, and each works out the
+gradient of its share of every batch; the sum is that of one process, but for rounding and for what dropout draws.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from batch_models import distributed
 from batch_models.device import mixed_precision
 
 # Batches below this many rows are not halved any further when memory runs out.
@@ -56,8 +60,13 @@ class Objective(Protocol):
     def samples_per_row(self) -> float:
         """Pairs that a row's loss is of, for speeds."""
 
-    def loss(self, model: nn.Module, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the mean loss of rows. rows: int64[b]; a scalar."""
+    def loss(
+        self, model: nn.Module, rows: Tensor, generator: torch.Generator, share: slice = slice(None)
+    ) -> Tensor:
+        """Return what rows[share] contribute to the mean loss of rows. rows: int64[b]; share holds some; a scalar.
+
+        What is drawn does not depend on the share: contributions of shares that part the rows add up to the mean.
+        """
 
 
 class Epoch(NamedTuple):
@@ -194,7 +203,8 @@ class Trainer:
             try:
                 total += self._step(rows, generator) * len(rows)
             except torch.OutOfMemoryError:
-                if self.progress.batch_size <= _LEAST_BATCH:
+                # Processes of a group go on in step, so none of them halves alone.
+                if self.progress.batch_size <= _LEAST_BATCH or distributed.size() > 1:
                     raise
                 self.progress.batch_size //= 2
                 continue
@@ -211,9 +221,14 @@ class Trainer:
 
     def _step(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
-        with mixed_precision(self.device):
-            loss = self.objective.loss(self.model, rows, generator)  # []
-        loss.backward()
+        rank, size = distributed.rank(), distributed.size()
+        loss = torch.zeros((), device=self.device)
+        if rank < len(rows):
+            with mixed_precision(self.device):
+                loss = self.objective.loss(self.model, rows, generator, slice(rank, None, size))  # []
+            loss.backward()
+        if size > 1:
+            loss = distributed.add_up(list(self.model.parameters()), loss.detach())
         self.optimizer.step()
         return loss.detach()
 

@@ -16,4 +16,10 @@ class Trainer(Protocol):
         """Train; the artefact's name is the trainer's."""
 
 
-TRAINERS: dict[str, Trainer] = {item_factors.NAME: item_factors.train}
+def _ials(cut: Cut, seed: int) -> Artefact:
+    from batch_models import ials_artefact  # needs torch, which the others do without
+
+    return ials_artefact.train(cut, seed)
+
+
+TRAINERS: dict[str, Trainer] = {item_factors.NAME: item_factors.train, "ials": _ials}

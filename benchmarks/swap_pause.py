@@ -56,12 +56,14 @@ def main() -> None:
     parser.add_argument("--factors", type=int, default=128)
     parser.add_argument("--events", type=int, default=2_000)
     parser.add_argument("--swaps", type=int, default=5)
+    parser.add_argument("--model", action="append", help="beside `batch`; popularity by default")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, SqliteLog(Path(folder, "log.db")) as log:
         for topic in TOPICS:
             log.create_topic(topic, 1)
         registry = ModelRegistry(str(Path(folder, "registry")))
-        lane = LaneConfig(("popularity", "batch"), {}, max_items=max(chosen.items, 250_000), top_every=0)
+        models = (*(chosen.model or ["popularity"]), "batch")
+        lane = LaneConfig(models, {}, max_items=max(chosen.items, 250_000), top_every=0)
         config = LearnerConfig(lane=lane, stop_at_end=False, batch_model=NAME, registry=registry.address)
         learner = Learner(log, TOPICS, config, Path(folder, "checkpoints"))
         [stream] = learner._streams

@@ -14,17 +14,20 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from consumers.failpoints import failpoint
 from eventlog.errors import CheckpointCorruptError, CheckpointError, CheckpointNewerError
+from eventlog.hostile import decode_errors
 
 SCHEMA = 1
 _log = logging.getLogger(__name__)
@@ -33,9 +36,9 @@ Array = NDArray[Any]
 
 
 class _ArrayEntry(msgspec.Struct, frozen=True):
-    dtype: str
-    shape: tuple[int, ...]
-    sha256: str
+    dtype: Annotated[str, Meta(max_length=100)]
+    shape: tuple[Annotated[int, Meta(ge=0)], ...]
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]  # the name of a file, too: never a path
 
 
 class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,7 +185,8 @@ class CheckpointStore:
     def _read_manifest(self, version: int) -> _Manifest:
         path = self._manifest_path(version)
         try:
-            raw = msgspec.json.decode(path.read_bytes())
+            with decode_errors():
+                raw = msgspec.json.decode(path.read_bytes())
             schema = raw.get("schema")
             if isinstance(schema, int) and schema > SCHEMA:
                 raise CheckpointNewerError(
@@ -193,17 +197,23 @@ class CheckpointStore:
             if _sha256(_canonical(raw)) != stated:
                 raise CheckpointCorruptError(f"{path}: sha256 differs from the manifest's own")
             return msgspec.convert({**raw, "sha256": stated}, _Manifest)
-        except (OSError, msgspec.MsgspecError, AttributeError, KeyError) as error:
+        except (OSError, msgspec.MsgspecError, AttributeError, KeyError, TypeError) as error:
             raise CheckpointCorruptError(f"{path}: {error!r}") from error
 
     def _read_object(self, name: str, entry: _ArrayEntry) -> Array:
         path = self._objects / entry.sha256
         try:
+            dtype = np.dtype(entry.dtype)
+            expected, found = math.prod(entry.shape) * dtype.itemsize, path.stat().st_size
+            if found != expected:
+                raise CheckpointCorruptError(
+                    f"array {name}: {path} has {found:,} bytes, expected {expected:,}"
+                )
             data = path.read_bytes()
             if _sha256(data) != entry.sha256:
                 raise CheckpointCorruptError(f"array {name}: {path} differs from its sha256")
             # A copy: arrays of a loaded state are written to.
-            return np.frombuffer(data, np.dtype(entry.dtype)).reshape(entry.shape).copy()
+            return np.frombuffer(data, dtype).reshape(entry.shape).copy()
         except (OSError, ValueError, TypeError) as error:
             raise CheckpointCorruptError(f"array {name}: {error}") from error
 

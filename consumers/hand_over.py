@@ -27,6 +27,7 @@ from evaluation.named_arrays import Arrays
 from eventlog.errors import ArtefactError
 from eventlog.model_records import Adopted, Judged, ModelRecord
 from online_models.batch import Batch, BatchChampion, BatchConfig, Version
+from online_models.blend_batch import BlendBatch
 
 ANY: Final = 1 << 40  # as many events as there may be
 _log = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ _log = logging.getLogger(__name__)
 
 class HandOver:
     """The hand-over to the model `batch` of one lane, and from it to `batch_champion`, where the lane has that too.
+
+    `blend_batch` has at each event the version that `batch` has.
 
     publish: makes records of the topic `models` durable before it returns.
     """
@@ -50,6 +53,7 @@ class HandOver:
         assert isinstance(challenger.config, BatchConfig)
         self._batch = challenger
         self._champion = champion if isinstance(champion, BatchChampion) else None
+        self._followers = [model for model in lane.models.values() if isinstance(model, BlendBatch)]
         self._challenge = Challenge(challenger, self._champion) if self._champion else None
         self._every = challenger.config.adopt_every
         self._next = self._every  # of a replay: where the next version is adopted
@@ -64,7 +68,9 @@ class HandOver:
     @property
     def versions_in_use(self) -> dict[str, int]:
         """{online model: number of its version}, 0 before there is one."""
-        models = [self._batch, *([self._champion] if self._champion else [])]
+        models: list[Batch | BlendBatch] = [self._batch, *self._followers]
+        if self._champion is not None:
+            models.insert(1, self._champion)
         return {model.name: model.version.number for model in models}
 
     def room(self) -> int:
@@ -122,7 +128,7 @@ class HandOver:
         if loaded is None:
             return False
         if self._preparing is None or self._preparing.loaded is not loaded:
-            self._preparing = Preparation(loaded, self._lane, self._batch, self._versions)
+            self._preparing = Preparation(loaded, self._lane, self._batch, self._versions, self._followers)
         if not self._preparing.advance():
             return False
         started = time.perf_counter()
@@ -180,6 +186,8 @@ class HandOver:
             model, step = BatchChampion.name, PROMOTED
         else:
             self._batch.take_over(self._champion, at)
+            for follower in self._followers:
+                follower.take_over(self._champion, at)
             model, step = Batch.name, ROLLED_BACK
         version = self._champion.version.number
         self._challenge.begin()

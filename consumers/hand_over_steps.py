@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
+from eventlog import errors
+
 ADOPTED: Final = "adopted"
 REFUSED: Final = "refused"
 PROMOTED: Final = "promoted"
 ROLLED_BACK: Final = "rolled_back"
 STEPS: Final = (ADOPTED, REFUSED, PROMOTED, ROLLED_BACK)
+REASONS: Final = tuple(
+    kind.reason
+    for kind in (
+        errors.ArtefactTornError,
+        errors.ArtefactCorruptError,
+        errors.ArtefactNewerError,
+        errors.ArtefactMismatchError,
+        errors.ArtefactError,
+    )
+)
 KEPT: Final = 1_000
 
 

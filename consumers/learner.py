@@ -248,7 +248,7 @@ class Learner:
             self._publisher.look_at_synapses(self._streams)
         failpoint("checkpointed")
         try:
-            self._log.commit(GROUP, self._topics.ratings, offsets)
+            self._log.commit(self._topics.group(GROUP), self._topics.ratings, offsets)
         except BrokerError as error:
             _log.warning("offsets are not committed; they are information only: %s", error)
         failpoint("offsets_committed")

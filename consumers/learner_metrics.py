@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from consumers.hand_over_steps import STEPS
+from consumers.hand_over_steps import REASONS, STEPS
 from consumers.intake import Intake
 from consumers.metrics import LearnerFigures, LearnerMetrics
 from consumers.stream import Stream
@@ -31,6 +31,11 @@ class LearnerPublisher:
         self._synapses: Gauges = {}
         self._communities: Gauges = {}
         self._communities_at = float("-inf")
+        self._rebalances: Counter[str] = Counter()
+
+    def rebalanced(self, change: str) -> None:
+        """Count a rebalance of the group: partitions were assigned, revoked or lost. Those of lanes that are gone have no series."""
+        self._rebalances[change] += 1
 
     def publish(self, streams: Sequence[Stream], batch_s: float | None, *, final: bool = False) -> None:
         """Observe one batch (batch_s seconds, None for an idle poll), and publish when it is time."""
@@ -58,7 +63,7 @@ class LearnerPublisher:
                 state_bytes[name] += model.state_bytes
             for partition, (offset, _) in intake.positions.items():
                 lag[partition] = max(ends[partition].end - offset, 0)
-        latest = max(lane.clock_time_ms for lane in lanes)
+        latest = max((lane.clock_time_ms for lane in lanes), default=0)
         self._metrics.publish(
             LearnerFigures(
                 accepted=sum(intake.accepted for intake in intakes),
@@ -73,8 +78,8 @@ class LearnerPublisher:
                 kernel_seconds=kernel_s,
                 state_bytes=state_bytes,
                 users=sum(lane.rows.known_users for lane in lanes),
-                items=max(len(lane.rows.items) for lane in lanes),
-                catalogue_items=max(len(lane.rows.catalogue) for lane in lanes),
+                items=max((len(lane.rows.items) for lane in lanes), default=0),
+                catalogue_items=max((len(lane.rows.catalogue) for lane in lanes), default=0),
                 evicted_users=sum(lane.rows.evicted_users for lane in lanes),
                 evicted_items=sum(lane.rows.evicted_items for lane in lanes),
                 forgotten_users=sum(lane.rows.forgotten_users for lane in lanes),
@@ -84,7 +89,8 @@ class LearnerPublisher:
                 drifts=drifts,
                 hand_over=self._look_at_versions(streams),
                 lag_s=self._lag_s(intakes) if any(lag.values()) else 0.0,
-                watermark_delay_s=max(intake.watermark_delay_ms for intake in intakes) / 1000,
+                watermark_delay_s=max((intake.watermark_delay_ms for intake in intakes), default=0) / 1000,
+                rebalances=self._rebalances,
             )
         )
 
@@ -112,7 +118,7 @@ class LearnerPublisher:
             return {}
         return {
             "engram_batch_steps_total": {(step,): float(steps[step]) for step in STEPS},
-            "engram_batch_refused_total": {(reason,): float(count) for reason, count in refused.items()},
+            "engram_batch_refused_total": {(reason,): float(refused[reason]) for reason in REASONS},
             "engram_batch_version": {(model,): float(version) for model, version in versions.items()},
         }
 

@@ -6,14 +6,16 @@ so that the accounting adds up in every scrape.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from consumers.metrics_table import Metric, MetricType, Process, metrics_of
+from consumers.metric import Metric, MetricType, Process
+from consumers.metrics_table import REBALANCES, metrics_of
 from eventlog.deadletter import Reason
 
 Family = CounterMetricFamily | GaugeMetricFamily
@@ -56,8 +58,10 @@ def _family(metric: Metric) -> Family:
     return kind(metric.name, metric.help, labels=metric.labels)
 
 
-def _register(process: Process, registry: CollectorRegistry) -> tuple[_Snapshot, dict[str, Histogram]]:
-    metrics = metrics_of(process)
+def _register(
+    process: Process, registry: CollectorRegistry, *, without: Collection[str] = ()
+) -> tuple[_Snapshot, dict[str, Histogram]]:
+    metrics = [metric for metric in metrics_of(process) if metric.name not in without]
     snapshot = _Snapshot(m for m in metrics if m.type is not MetricType.HISTOGRAM)
     registry.register(snapshot)
     histograms = {
@@ -101,6 +105,7 @@ class LearnerFigures(NamedTuple):
     hand_over: Mapping[str, Mapping[tuple[str, ...], float]] = {}
     lag_s: float = 0.0
     watermark_delay_s: float = 0.0
+    rebalances: Mapping[str, int] = {}
 
 
 class LearnerMetrics:
@@ -141,6 +146,8 @@ class LearnerMetrics:
                 "engram_events_unaccounted": _one(missing),
                 "engram_learner_lag_events": _by_label(figures.lag_events),
                 "engram_learner_lag_seconds": _one(figures.lag_s),
+                "engram_partitions_owned": _one(len(figures.lag_events)),
+                "engram_rebalances_total": _by_label(dict.fromkeys(REBALANCES, 0) | dict(figures.rebalances)),
                 "engram_watermark_delay_seconds": _one(figures.watermark_delay_s),
                 "engram_learner_event_time_seconds": _one(
                     None if figures.event_time_ms is None else figures.event_time_ms / 1000
@@ -193,6 +200,37 @@ class EvaluatorMetrics:
                     by_labels = values.setdefault(f"engram_prequential_{name}_ratio", {})
                     by_labels[model, cutoff, span] = value
         self._snapshot.replace(values | {name: dict(of) for name, of in (measured or {}).items()})
+
+
+class TrainerMetrics:
+    """The trainer's metrics in `registry`. Raises `ValueError` if they are registered there already."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        gpu = {metric.name for metric in metrics_of(Process.TRAINER) if "gpu" in metric.labels}
+        self._snapshot, histograms = _register(Process.TRAINER, registry, without=gpu)
+        self._seconds = histograms["engram_training_seconds"]
+        self._trainings = 0
+        self._newest: Values = {}
+
+    def trained(self, model: str, version: int, seconds: float, events: int) -> None:
+        """Count a version that was announced now; the trainer has read so many events."""
+        self._seconds.observe(seconds)
+        self._trainings += 1
+        self._newest = {
+            "engram_training_timestamp_seconds": _one(time.time()),
+            "engram_trained_version": {(model,): float(version)},
+        }
+        self.read(events)
+
+    def read(self, events: int) -> None:
+        """Publish how many events the trainer has read."""
+        self._snapshot.replace(
+            {
+                "engram_trainer_events_total": _one(events),
+                "engram_trainings_total": _one(self._trainings),
+                **self._newest,
+            }
+        )
 
 
 def _one(value: float | None) -> dict[tuple[str, ...], float]:

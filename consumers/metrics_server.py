@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from socketserver import ThreadingMixIn
 from types import TracebackType
 from typing import Any, Final, Self
@@ -76,6 +76,7 @@ class MetricsServer:
     ) -> None:
         self._health = health
         self._metrics = make_wsgi_app(registry)
+        self._scraped = threading.Event()
         try:
             self._server = make_server(address, port, self._answer, _Server, _Quiet)
         except (OSError, OverflowError) as error:
@@ -89,7 +90,7 @@ class MetricsServer:
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path == "/metrics":
-            return self._metrics(environ, start_response)  # type: ignore[no-any-return]
+            return self._scrape(environ, start_response)
         health = self._health
         if path == "/healthz":
             fine = health is None or health.alive
@@ -106,6 +107,18 @@ class MetricsServer:
             "200 OK" if fine else "503 Service Unavailable", [("Content-Type", "application/json")]
         )
         return [json.dumps(said).encode() + b"\n"]
+
+    def _scrape(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
+        yield from self._metrics(environ, start_response)
+        self._scraped.set()  # by now it is sent
+
+    def linger(self, seconds: float) -> bool:
+        """Wait until /metrics was asked for once more, `seconds` at most; whether it was.
+
+        For a process that ends sooner than it is scraped: its last figures would never be seen.
+        """
+        self._scraped.clear()
+        return self._scraped.wait(seconds)
 
     def close(self) -> None:
         """Stop answering and release the port."""

@@ -7,48 +7,16 @@ only what is here.
 
 from __future__ import annotations
 
-import enum
-from typing import Final, NamedTuple
+from typing import Final
 
-
-class MetricType(enum.StrEnum):
-    """The Prometheus type of a metric."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-class Process(enum.StrEnum):
-    """Which process exposes a metric."""
-
-    LEARNER = "learner"
-    EVALUATOR = "evaluator"
-    API = "API"
-
-
-class Metric(NamedTuple):
-    """One metric.
-
-    unit: of the value. labels: label names, in order. help: one sentence, as exposed. reader: what it is read for.
-    buckets: upper bounds, for histograms only.
-    """
-
-    process: Process
-    name: str
-    type: MetricType
-    unit: str
-    labels: tuple[str, ...]
-    help: str
-    reader: str
-    buckets: tuple[float, ...] = ()
-
+from consumers.metric import MILLISECONDS_TO_SECONDS, Metric, MetricType, Process
+from consumers.service_metrics_table import API_METRICS, TRAINER_METRICS
 
 _COUNTER, _GAUGE, _HISTOGRAM = MetricType.COUNTER, MetricType.GAUGE, MetricType.HISTOGRAM
-_LEARNER, _EVALUATOR, _API = Process.LEARNER, Process.EVALUATOR, Process.API
+_LEARNER, _EVALUATOR = Process.LEARNER, Process.EVALUATOR
 _FIGURE_LABELS = ("model", "k", "span")
 _PAIR_LABELS = ("model", "baseline")
-_MILLISECONDS_TO_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+REBALANCES: Final = ("assigned", "revoked", "lost")
 
 METRICS: Final = (
     Metric(
@@ -83,7 +51,7 @@ METRICS: Final = (
     Metric(
         _LEARNER, "engram_learner_batch_seconds", _HISTOGRAM, "seconds", (),
         "Time to rank, learn and publish one polled batch.", "Latency of a batch.",
-        (0.0001, 0.00025, 0.0005, *_MILLISECONDS_TO_SECONDS),
+        (0.0001, 0.00025, 0.0005, *MILLISECONDS_TO_SECONDS),
     ),
     Metric(
         _LEARNER, "engram_learner_lag_events", _GAUGE, "events", ("partition",),
@@ -150,7 +118,7 @@ METRICS: Final = (
     Metric(
         _LEARNER, "engram_checkpoint_seconds", _HISTOGRAM, "seconds", (),
         "Time to write one checkpoint.", "Pause of the loop.",
-        (*_MILLISECONDS_TO_SECONDS, 10.0, 30.0, 60.0),
+        (*MILLISECONDS_TO_SECONDS, 10.0, 30.0, 60.0),
     ),
     Metric(
         _LEARNER, "engram_checkpoint_bytes", _GAUGE, "bytes", (),
@@ -194,7 +162,7 @@ METRICS: Final = (
     Metric(
         _LEARNER, "engram_batch_swap_seconds", _HISTOGRAM, "seconds", (),
         "Time for which the loop stood still to adopt a version that was loaded.", "Pause of the loop.",
-        _MILLISECONDS_TO_SECONDS,
+        MILLISECONDS_TO_SECONDS,
     ),
     Metric(
         _LEARNER, "engram_synapse_communities", _GAUGE, "communities", ("model",),
@@ -211,6 +179,16 @@ METRICS: Final = (
         "Share of the places of users' RAM nodes that are written, at the last checkpoint; estimated from some users when "
         "there are many.",
         "Whether RAM nodes can still tell things apart.",
+    ),
+    Metric(
+        _LEARNER, "engram_rebalances_total", _COUNTER, "rebalances", ("change",),
+        "Times that partitions were assigned to this learner, revoked from it, or lost without a word.",
+        "Alert when a group finds no rest.",
+    ),
+    Metric(
+        _LEARNER, "engram_partitions_owned", _GAUGE, "partitions", (),
+        "Partitions of the ratings topic that this learner learns now.",
+        "How the group has shared the topic; whether a partition has no learner.",
     ),
     Metric(
         _EVALUATOR, "engram_prequential_events_total", _COUNTER, "events", (),
@@ -313,20 +291,18 @@ METRICS: Final = (
         "Age of the newest predictions evaluated, when they were; 0 when there are no newer ones.",
         "Whether live figures are current.",
     ),
-    Metric(
-        _API, "engram_http_requests_total", _COUNTER, "requests", ("method", "route", "status"),
-        "Requests answered, by route and class of status.", "Load and errors of the API.",
-    ),
-    Metric(
-        _API, "engram_http_request_seconds", _HISTOGRAM, "seconds", ("route",),
-        "Time to answer a request.", "Latency of the API.",
-        (0.0005, *_MILLISECONDS_TO_SECONDS),
-    ),
+    *TRAINER_METRICS,
+    *API_METRICS,
 )  # fmt: skip
 
 
 # Series that a process may expose at most, with 8 models and 16 partitions.
-SERIES_BUDGET: Final = {Process.LEARNER: 300, Process.EVALUATOR: 2_500, Process.API: 500}
+SERIES_BUDGET: Final = {
+    Process.LEARNER: 300,
+    Process.EVALUATOR: 2_500,
+    Process.TRAINER: 100,
+    Process.API: 500,
+}
 
 # What the client library says of a process, by itself (Linux only).
 PROCESS_METRICS: Final = {
@@ -358,6 +334,7 @@ def markdown() -> str:
         "`q` is `0.5`, `0.9` or `0.99`; `route` one of the API's, `status` `2xx` to `5xx`. Communities are found among few neurons here; `engram graph` draws more of them",
         "([graphs.md](graphs.md)). `step` is `adopted`, `promoted`, `rolled_back` or `refused`; the reasons of refusals are",
         "`torn`, `corrupt`, `newer`, `mismatch` and `unusable` ([batch_handover.md](batch_handover.md)).",
+        "`change` is `assigned`, `revoked` or `lost`; `gpu` a number: there are no series of GPUs where there is no GPU.",
         "",
         "A process also says, by the client library: "
         + ", ".join(f"`{name}`" for name in PROCESS_METRICS)

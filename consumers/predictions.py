@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from consumers.hand_over_steps import Step
 from evaluation.top_lists import LIST_LENGTH, TopItems, TopLists
+from eventlog.hostile import decode_errors
 from eventlog.log import Record
 from online_models.drift import Drift
 from online_models.interactions import MISS, NEW_ITEM, NEW_USER, NOT_RANKED, REPEAT
@@ -229,12 +230,13 @@ def decode_prediction(value: bytes) -> PredictionBlock | LaneSummary:
     Raises `msgspec.DecodeError`, for another schema version too, and `ValueError` for a column of broken length, or
     top lists that are not those of the block.
     """
-    if value[:1] == b"{":
-        # The version first: what another one lacks or adds says less.
-        _check_version(_summary_version.decode(value).v)
-        return _summary_decoder.decode(value)
-    _check_version(_block_version.decode(value).v)
-    wire = _block_decoder.decode(value)
+    with decode_errors():
+        if value[:1] == b"{":
+            # The version first: what another one lacks or adds says less.
+            _check_version(_summary_version.decode(value).v)
+            return _summary_decoder.decode(value)
+        _check_version(_block_version.decode(value).v)
+        wire = _block_decoder.decode(value)
     n = len(wire.flags)
     block = PredictionBlock(
         lane=wire.lane,

@@ -7,6 +7,7 @@ items, which numbers rows anew, all of it is done once more.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Final
 
@@ -17,19 +18,28 @@ from consumers.lane import Lane
 from consumers.model_versions import Loaded, ModelVersions
 from online_models.batch import Batch, Version, prepare
 from online_models.batch_kernel import Vectors
+from online_models.blend_batch import BlendBatch
 from online_models.ids import ABSENT
 
 _IDS_A_TURN: Final = 8_192
 
 
 class Preparation:
-    """The preparation of `loaded` for model `batch` of a lane."""
+    """The preparation of `loaded` for model `batch` of a lane, and for `followers`, which score with what it has."""
 
-    def __init__(self, loaded: Loaded, lane: Lane, batch: Batch, versions: ModelVersions) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        lane: Lane,
+        batch: Batch,
+        versions: ModelVersions,
+        followers: Sequence[BlendBatch] = (),
+    ) -> None:
         self.loaded = loaded
         self._lane = lane
         self._batch = batch
         self._versions = versions
+        self._followers = followers
         self._begin()
 
     def _begin(self) -> None:
@@ -55,10 +65,12 @@ class Preparation:
         return self._vectors.done()
 
     def install(self, version: Version) -> NDArray[np.int32]:
-        """Let the model score with it from now on; returns the items' rows, int32[n], -1 without one."""
+        """Let the models score with it from now on; returns the items' rows, int32[n], -1 without one."""
         assert self._vectors is not None
         missing = np.flatnonzero(self._rows == ABSENT)
         late = np.full(len(self._rows), ABSENT, np.int32)
         late[missing] = self._lane.rows.items.find_all(self.loaded.ids[missing])
         self._batch.install(self.loaded.factors, self._vectors.result(), late, version)
+        for follower in self._followers:
+            follower.install(self.loaded.factors, self._vectors.result(), late, version)
         return np.maximum(self._rows, late)

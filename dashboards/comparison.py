@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dashboards.panels import MODEL, SPAN, Board, Panel, Query, Row, at, increase
+from dashboards.panels import MODEL, SPAN, Board, Panel, Query, Row, at, increase, per_second
 
 _NO_BATCH = "the learner has no model batch"
+_NO_TRAINER = "no trainer runs (engram train --watch)"
 
 COMPARISON = Board(
     uid="engram-models",
@@ -144,7 +145,7 @@ COMPARISON = Board(
                         Query(
                             expr=f"sum by (reason) ({increase('engram_batch_refused_total')})",
                             legend="refused: {{reason}}",
-                            may_be_empty="nothing was refused",
+                            may_be_empty=_NO_BATCH,
                         ),
                     ),
                 ),
@@ -156,9 +157,68 @@ COMPARISON = Board(
                     queries=(
                         Query(
                             expr=f"min by (model) ({at('engram_batch_version')})",
-                            legend="{{model}}",
+                            legend="in use: {{model}}",
                             may_be_empty=_NO_BATCH,
                         ),
+                        Query(
+                            expr=f"max by (model) ({at('engram_trained_version')})",
+                            legend="newest: {{model}}",
+                            may_be_empty=_NO_TRAINER,
+                        ),
+                    ),
+                ),
+                Panel(
+                    title="Trainings",
+                    question="Does the trainer train when it should?",
+                    unit="short",
+                    least=0.0,
+                    queries=(
+                        Query(
+                            expr=f"sum({increase('engram_trainings_total')})",
+                            legend="trainings",
+                            may_be_empty=_NO_TRAINER,
+                        ),
+                    ),
+                ),
+                Panel(
+                    title="Time of a training",
+                    question="What does a version cost? The mean of those that were announced in between.",
+                    unit="s",
+                    least=0.0,
+                    queries=(
+                        Query(
+                            expr=f"sum({increase('engram_training_seconds_sum')}) / "
+                            f"clamp_min(sum({increase('engram_training_seconds_count')}), 1e-9)",
+                            legend="mean time",
+                            may_be_empty=_NO_TRAINER,
+                        ),
+                    ),
+                ),
+                Panel(
+                    title="Age of the newest version",
+                    question="How old is what the trainer gave last? Older than its schedule: does it still follow the log?",
+                    unit="s",
+                    least=0.0,
+                    queries=(
+                        Query(
+                            expr=f"min(time() - {at('engram_training_timestamp_seconds')})",
+                            legend="newest version",
+                            may_be_empty=_NO_TRAINER,
+                        ),
+                    ),
+                ),
+                Panel(
+                    title="Events that the trainer has read",
+                    question="Does the trainer follow the log as fast as the learners?",
+                    unit="ops",
+                    least=0.0,
+                    queries=(
+                        Query(
+                            expr=f"sum({per_second('engram_trainer_events_total')})",
+                            legend="trainer",
+                            may_be_empty=_NO_TRAINER,
+                        ),
+                        Query(expr=f"sum({per_second('engram_events_learned_total')})", legend="learners"),
                     ),
                 ),
                 Panel(

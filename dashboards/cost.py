@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from dashboards.panels import Board, Panel, Query, Row, at, per_second
 
+_NO_GPU = "only where a trainer has a GPU"
+
+
+def _gpu(title: str, question: str, unit: str, metric: str, of: str | None = None) -> Panel:
+    """One panel of GPUs; of: what there is of it."""
+    queries = [Query(expr=at(metric), legend="GPU {{gpu}}", may_be_empty=_NO_GPU)]
+    if of is not None:
+        queries.append(Query(expr=at(of), legend="GPU {{gpu}} has", may_be_empty=_NO_GPU))
+    return Panel(title=title, question=question, unit=unit, least=0.0, queries=tuple(queries))
+
+
 COST = Board(
     uid="engram-cost",
     title="Engram: cost",
@@ -101,6 +112,36 @@ COST = Board(
                             legend="bytes a user",
                         ),
                     ),
+                ),
+            ),
+        ),
+        Row(
+            title="GPUs",
+            panels=(
+                _gpu(
+                    "GPU in use",
+                    "Does training use the GPU? Low while it trains: batches are small, or the processor cannot keep up.",
+                    "percentunit",
+                    "engram_gpu_utilization_ratio",
+                ),
+                _gpu(
+                    "Memory of the GPU",
+                    "Would a larger batch or model fit? Of all processes on it.",
+                    "bytes",
+                    "engram_gpu_memory_bytes",
+                    "engram_gpu_memory_size_bytes",
+                ),
+                _gpu(
+                    "Power of the GPU",
+                    "What does retraining cost in energy?",
+                    "watt",
+                    "engram_gpu_power_watts",
+                ),
+                _gpu(
+                    "Temperature of the GPU",
+                    "Is it about to be throttled?",
+                    "celsius",
+                    "engram_gpu_temperature_celsius",
                 ),
             ),
         ),

@@ -119,6 +119,11 @@ def _annotations() -> Iterator[dashboard.AnnotationQuery]:
             "purple",
             f"sum by (step) (increase({at('engram_batch_steps_total')}[$__interval])) > 0",
         ),
+        (
+            "Rebalance",
+            "yellow",
+            f"sum by (change) (increase({at('engram_rebalances_total')}[$__interval])) > 0",
+        ),
         ("Start of a process", "blue", f"changes({at('process_start_time_seconds')}[$__interval]) > 0"),
     )
     for name, colour, expr in marks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.panels import Board, Panel, Query, Row, at, per_second
+from dashboards.panels import Board, Panel, Query, Row, at, increase, per_second
 
 _RED_ABOVE_ZERO = {None: "green", 1e-9: "red"}
 
@@ -107,7 +107,12 @@ HEALTH = Board(
                     "in one.",
                     unit="short",
                     least=0.0,
-                    queries=(Query(expr=at("engram_learner_lag_events"), legend="partition {{partition}}"),),
+                    queries=(
+                        Query(
+                            expr=at("engram_learner_lag_events"),
+                            legend="{{instance}} partition {{partition}}",
+                        ),
+                    ),
                 ),
                 Panel(
                     title="Lag in seconds",
@@ -142,6 +147,32 @@ HEALTH = Board(
                     queries=(
                         Query(expr=_quantile(0.5, "engram_learner_batch_seconds"), legend="median"),
                         Query(expr=_quantile(0.99, "engram_learner_batch_seconds"), legend="99 %"),
+                    ),
+                ),
+            ),
+        ),
+        Row(
+            title="Sharing the partitions",
+            panels=(
+                Panel(
+                    title="Partitions by learner",
+                    question="Has the group shared the topic out evenly, and is every partition learned?",
+                    unit="short",
+                    least=0.0,
+                    stacked=True,
+                    queries=(Query(expr=at("engram_partitions_owned"), legend="{{instance}}"),),
+                ),
+                Panel(
+                    title="Rebalances",
+                    question="Does the group find no rest? Revoked: handed over in order. Lost: taken away from a learner "
+                    "that was too late. See the runbook EngramRebalancing.",
+                    unit="short",
+                    least=0.0,
+                    queries=(
+                        Query(
+                            expr=f"sum by (change) ({increase('engram_rebalances_total')})",
+                            legend="{{change}}",
+                        ),
                     ),
                 ),
             ),

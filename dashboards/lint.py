@@ -12,7 +12,8 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from consumers.metrics_table import METRICS, PROCESS_METRICS, MetricType
+from consumers.metric import MetricType
+from consumers.metrics_table import METRICS, PROCESS_METRICS
 from dashboards.boards import BOARDS
 from dashboards.panels import AT, Board, Query
 from dashboards.promql import selectors

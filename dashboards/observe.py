@@ -2,13 +2,14 @@
 
 Run: python -m dashboards.observe [--data-dir DIR] [--dataset NAME] [--pictures DIR]
 
-Without a data folder the synthetic stream is replayed. Prints dashboards x panels x queries with data, and the alerts;
-exits with 1 where a query has no data that has no excuse for it.
+Without a data folder the synthetic stream is replayed; a batch model is trained beside, and an API answers. Prints
+dashboards x panels x queries with data, and the alerts; exits with 1 where a query without data has no excuse.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -17,16 +18,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from dashboards.answering import JOB, Answering
 from dashboards.boards import BOARDS
 from dashboards.panels import Board, Panel, Query
 from dashboards.prometheus_process import Prometheus, PrometheusError, free_port
 from dashboards.promql import GRAFANA, filled
 
-# The defaults, one that predicts ratings, and one that ranks new items: so that every panel has something to show.
-MODELS: Final = ("popularity", "decayed_popularity", "hebbian", "content", "wisard")
-JOBS: Final = ("engram-learner", "engram-evaluator")
+# The defaults, one that predicts ratings, one that ranks new items, and one that is trained beside: so that every panel has something to show.
+MODELS: Final = ("popularity", "decayed_popularity", "hebbian", "content", "wisard", "batch")
+JOBS: Final = ("engram-learner", "engram-evaluator", "engram-trainer")
 CHOSEN: Final = {"model": ".*", "span": "window_1000"}
 SCRAPE_S: Final = 1.0
+_RETRAIN_EVERY_S: Final = 15
 _START_TIMEOUT_S: Final = 600.0
 
 
@@ -80,10 +83,11 @@ class Replaying:
     """`engram replay` of a data set at a steady rate, with metrics, in a folder; ended with the block."""
 
     def __init__(self, folder: Path, dataset: str, data_dir: str | None, rate: int, seconds: int) -> None:
-        self.port = _two_free_ports()
+        self.port = _free_ports(len(JOBS))
         command = [
             *(sys.executable, "-m", "engram", "replay", dataset, "--quiet", "--out", str(folder / "run")),
             *("--rate", str(rate), "--limit", str(rate * seconds), "--metrics-port", str(self.port)),
+            *("--retrain-every", str(rate * _RETRAIN_EVERY_S)),
             *("--partitions", "2", "--batch-size", "256", "--pack", "32", "--checkpoint-every-s", "5"),
             *(part for model in MODELS for part in ("--model", model)),
             *(() if data_dir is None else ("--data-dir", data_dir)),
@@ -94,7 +98,7 @@ class Replaying:
     @property
     def targets(self) -> dict[str, str]:
         """{job: HOST:PORT}."""
-        ports = (self.port, self.port + 1)
+        ports = range(self.port, self.port + len(JOBS))
         return {job: f"127.0.0.1:{port}" for job, port in zip(JOBS, ports, strict=True)}
 
     @property
@@ -115,16 +119,22 @@ class Replaying:
         self._output.close()
 
 
-def _two_free_ports() -> int:
-    """A port such that it and the next one are free."""
+def _free_ports(count: int) -> int:
+    """A port such that it and those after it, `count` in all, are free."""
     import socket
 
     while True:
         port = free_port()
-        if port < 65_535:
-            with socket.socket() as one:
-                if one.connect_ex(("127.0.0.1", port + 1)) != 0:
-                    return port
+        if port + count > 65_536:
+            continue
+        with contextlib.ExitStack() as stack:
+            sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+            try:
+                for at, one in enumerate(sockets):
+                    one.bind(("127.0.0.1", port + at))
+            except OSError:
+                continue
+            return port
 
 
 def watched(prometheus: Prometheus, replaying: Replaying, events: int) -> bool:
@@ -152,7 +162,10 @@ def main() -> None:
         folder = Path(temporary)
         with (
             Replaying(folder, dataset, arguments.data_dir, arguments.rate, arguments.seconds) as replaying,
-            Prometheus(folder / "prometheus", replaying.targets, SCRAPE_S) as prometheus,
+            Answering(folder / "api") as answering,
+            Prometheus(
+                folder / "prometheus", {**replaying.targets, JOB: answering.target}, SCRAPE_S
+            ) as prometheus,
         ):
             began_s = time.time()
             # Not the very end, for what has ended is not scraped any more.

@@ -131,18 +131,18 @@ def _draw_lines(
     axes: Axes, panel: Panel, lines: list[tuple[str, np.ndarray[Any, Any]]], end_s: float
 ) -> None:
     colours = iter(_COLOURS * (1 + len(lines) // len(_COLOURS)))
-    beneath: np.ndarray[Any, Any] | None = None
+    beneath: dict[float, float] = {}  # {second: what is stacked so far}; series may begin and end anywhere
     # The highest first, as Grafana's legend is sorted.
     for legend, (when_s, values) in sorted(lines, key=lambda line: -line[1][1][-1]):
         ago_s = when_s - end_s
         is_floor = panel.floor and re.fullmatch("popularity|decayed_popularity", legend) is not None
         colour = _FLOOR if is_floor else next(colours)
         label = f"{legend}  {as_text(values[-1], panel)}"
-        if panel.stacked and (beneath is None or len(beneath) == len(values)):
-            base = np.zeros(len(values)) if beneath is None else beneath
+        if panel.stacked:
+            base = np.array([beneath.get(when, 0.0) for when in when_s])
             axes.fill_between(ago_s, base, base + values, color=colour, alpha=0.35, linewidth=0)
             axes.plot(ago_s, base + values, color=colour, linewidth=1.2, label=label)
-            beneath = base + values
+            beneath |= zip(when_s, np.nan_to_num(base + values), strict=True)
         else:
             axes.plot(
                 ago_s, values, color=colour, linewidth=1.6, linestyle="--" if is_floor else "-", label=label

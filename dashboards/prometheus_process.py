@@ -39,7 +39,7 @@ class Prometheus:
     """Scrapes `targets` ({job: HOST:PORT, ...}) every `scrape_s` seconds into `folder`, with the project's rules.
 
     hurry: how many times faster rules run than they are meant to ("for: 5m" and "[5m]" become 300 s / hurry), for drills.
-    options: further flags of Prometheus.
+    options: further flags of Prometheus. announced: folder in which processes say their addresses (--metrics-targets).
     Raises `PrometheusError` when it is not there, or not ready in half a minute.
     """
 
@@ -50,6 +50,7 @@ class Prometheus:
         scrape_s: float = 1.0,
         hurry: float = 1.0,
         options: Sequence[str] = (),
+        announced: Path | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("rules.yml", "alerts.yml"):
@@ -57,9 +58,12 @@ class Prometheus:
                 (RULES / name).read_text("utf-8").replace("interval: 5s", f"interval: {_duration(scrape_s)}")
             )
             (folder / name).write_text(in_a_hurry(text, hurry), "utf-8")
-        jobs = [
+        jobs: list[dict[str, Any]] = [
             {"job_name": job, "static_configs": [{"targets": [target]}]} for job, target in targets.items()
         ]
+        if announced is not None:
+            files = [{"files": [str(announced / "engram-*.json")]}]
+            jobs.append({"job_name": "engram", "file_sd_configs": files})
         config = {
             "global": {"scrape_interval": _duration(scrape_s), "evaluation_interval": _duration(scrape_s)},
             "rule_files": ["rules.yml", "alerts.yml"],

@@ -31,7 +31,8 @@ from online_models.registry import DEFAULT_MODELS
 _MODELS: Final = (*DEFAULT_MODELS, "wisard")  # the last for the mental image
 _RATE: Final = 3_000.0
 _CHECKPOINT_EVERY_S: Final = 60.0
-_READY_TIMEOUT_S: Final = 600.0
+_READY_TIMEOUT_S: Final = 1_800.0  # kernels are compiled, perhaps on a busy machine
+_SAY_EVERY_S: Final = 60.0
 _LOOK_S: Final = 0.1
 _MOST_RESTARTS: Final = 5  # within
 _RESTARTS_WITHIN_S: Final = 60.0
@@ -154,7 +155,11 @@ class _App:
     def _wait(self, ready: Callable[[], object], child: Child) -> bool:
         """Whether it became ready, and not the stop before. Raises `EngramError` when it fails."""
         deadline_s = time.monotonic() + _READY_TIMEOUT_S
+        say_at_s = time.monotonic() + _SAY_EVERY_S
         while not ready():
+            if time.monotonic() > say_at_s:
+                typer.echo(f"... the {child.name} is still starting")
+                say_at_s += _SAY_EVERY_S
             if self._stop:
                 return False
             child.check()

@@ -38,8 +38,9 @@ from engram.inline import run_inline
 from engram.options import settings_command
 from engram.parts import lane_config
 from engram.replay_command import INTERRUPTED, StoppedError
-from engram.settings import Settings, child_environment, time_range_ms, to_toml
+from engram.settings import Settings, child_environment, to_toml
 from engram.source import Source, find_source, open_stream
+from engram.time_range import time_range_ms
 from engram.warm import warm_up_evaluator, warm_up_learner
 from eventlog.ownership import Owned
 from online_models.registry import MODELS

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from engram.parts import open_log
+from engram.parts import open_log, topics_of
 from engram.settings import Settings, load_saved
 from eventlog.errors import SettingsError
 from eventlog.log import Log
@@ -45,4 +45,4 @@ def open_deployment(settings: Settings) -> Iterator[tuple[Log, Topics]]:
             "--log-path FILE, or --log kafka --bootstrap HOST:PORT"
         )
     with open_log(settings) as log:
-        yield log, Topics.with_prefix(settings.topic_prefix)
+        yield log, topics_of(settings)

@@ -20,7 +20,8 @@ import msgspec
 import typer
 
 from consumers.evaluator import Evaluator
-from consumers.metrics_table import METRICS, Metric
+from consumers.metric import Metric
+from consumers.metrics_table import METRICS
 from engram.parts import open_log
 from engram.settings import load_saved
 from eventlog.errors import SettingsError

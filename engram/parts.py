@@ -13,6 +13,7 @@ from consumers.learner import Learner, LearnerConfig
 from consumers.metrics import LearnerMetrics
 from consumers.metrics_server import Health, MetricsServer
 from consumers.result import RunInfo
+from consumers.scrape_targets import announced
 from engram import model_parameters
 from engram.settings import Settings, kafka_security
 from engram.source import Source, rating_limits, rating_scale
@@ -20,6 +21,7 @@ from eventlog.errors import SettingsError
 from eventlog.log import Log
 from eventlog.topics import Topics
 from online_models.batch import Batch, BatchConfig
+from online_models.blend_batch import BlendBatch
 from online_models.model import ModelConfig
 from online_models.registry import DEFAULT_MODELS
 from producers.replay import Pace, Replay
@@ -69,6 +71,21 @@ def open_log(settings: Settings) -> Log:
     return KafkaLog(settings.kafka, **kafka_security(settings))
 
 
+def topics_of(settings: Settings) -> Topics:
+    """The topics of a learner, or of an evaluator of what it writes.
+
+    Raises `SettingsError` where batch models would be adopted twice: the topic `models` is of one learner.
+    """
+    topics = Topics.with_prefix(settings.topic_prefix)
+    if settings.output_prefix is None:
+        return topics
+    if Batch.name in settings.models:
+        raise SettingsError(
+            f"output_prefix is {settings.output_prefix!r} and {Batch.name} is among the models, expected one of them"
+        )
+    return topics.writing_to(settings.output_prefix)
+
+
 def create_topics(log: Log, topics: Topics, partitions: int) -> None:
     """Create what is missing; a lane's predictions are in the partition of the same number.
 
@@ -83,8 +100,13 @@ def create_topics(log: Log, topics: Topics, partitions: int) -> None:
 
 
 def lane_config(settings: Settings) -> LaneConfig:
-    """What makes the models' state. Raises `SettingsError` where versions are trained that no model adopts."""
+    """What makes the models' state. Raises `SettingsError` for versions that no model adopts, or that none would get."""
     models = settings.models or DEFAULT_MODELS
+    if BlendBatch.name in models and Batch.name not in models:
+        raise SettingsError(
+            f"models are {', '.join(models)}: {BlendBatch.name} has the versions that {Batch.name} has, "
+            f"expected --model {Batch.name} too"
+        )
     configs: dict[str, ModelConfig] = dict(model_parameters.configs(settings.params))
     if settings.retrain_every:
         if Batch.name not in models:
@@ -107,15 +129,19 @@ def lane_config(settings: Settings) -> LaneConfig:
     )
 
 
+METRICS = ("metrics_port", "metrics_address", "metrics_targets", "metrics_linger_s")
+
+
 def serve_metrics(
     stack: contextlib.ExitStack,
     registry: CollectorRegistry,
     settings: Settings,
+    service: str,
     *,
     offset: int = 0,
     health: Health | None = None,
-) -> int | None:
-    """Serve metrics and health until `stack` ends, where a port is set; return the port.
+) -> MetricsServer | None:
+    """Serve metrics and health until `stack` ends, where a port is set; return the server.
 
     offset: added to the port, for a second process of one command (0, any free port, stays 0).
     """
@@ -124,7 +150,24 @@ def serve_metrics(
         return None
     ProcessCollector(registry=registry)
     server = MetricsServer(registry, port + offset if port else 0, settings.metrics_address, health)
-    return stack.enter_context(server).port
+    stack.enter_context(server)
+    announce_target(stack, settings, service, settings.metrics_address, server.port)
+    return server
+
+
+def announce_target(
+    stack: contextlib.ExitStack, settings: Settings, service: str, address: str, port: int
+) -> None:
+    """Say to Prometheus, until `stack` ends and where the settings name a folder for it, where a service is scraped."""
+    if settings.metrics_targets is not None:
+        host = "127.0.0.1" if address == "0.0.0.0" else address
+        stack.enter_context(announced(Path(settings.metrics_targets), service, f"{host}:{port}"))
+
+
+def linger(server: MetricsServer | None, settings: Settings) -> None:
+    """Wait for a last scrape, where the settings say so."""
+    if server is not None and settings.metrics_linger_s:
+        server.linger(settings.metrics_linger_s)
 
 
 def build_replay(

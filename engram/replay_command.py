@@ -25,12 +25,13 @@ from engram import options
 from engram.children import Child, StopRequest
 from engram.live_view import FinalTable, LiveView
 from engram.options import settings_command
-from engram.parts import create_topics, lane_config, open_log, run_info, serve_metrics
+from engram.parts import METRICS, create_topics, lane_config, linger, open_log, run_info, serve_metrics
 from engram.recompute import read_to_the_end
 from engram.retraining import check_trainer
 from engram.run_folder import RunFolder
-from engram.settings import Settings, child_environment, describe, time_range_ms, to_toml
+from engram.settings import Settings, child_environment, describe, to_toml
 from engram.source import Source, find_source, open_stream
+from engram.time_range import time_range_ms
 from engram.warm import warm_up_evaluator
 from eventlog import local_broker
 from eventlog.errors import EngramError, SettingsError
@@ -42,6 +43,7 @@ INTERRUPTED = 130
 READY_TIMEOUT_S = 900.0  # kernels are compiled before, once: minutes on a busy machine
 END_TIMEOUT_S = 120.0
 _STEP_S = 0.05
+_TRAINER_PORT = 2  # after the learner's own, and this process's
 _FILE_WIDTH = 120  # of output that is no terminal: the final table needs as much
 
 Out = Annotated[
@@ -56,7 +58,7 @@ REPLAY_SETTINGS = (
     *(name for name in options.SOURCE if name != "dataset"),
     *options.LEARNING,
     *(name for name in options.LOG if name not in {"log_path", "topic_prefix"}),
-    "metrics_port",
+    *METRICS,
 )
 
 
@@ -152,7 +154,7 @@ class _Replaying:
         create_topics(self._log, self._topics, settings.partitions)
         store = CheckpointStore(Path(settings.checkpoint_dir) / "evaluator")
         registry = CollectorRegistry()
-        serve_metrics(stack, registry, settings, offset=1)
+        server = serve_metrics(stack, registry, settings, "evaluator", offset=1)
         evaluator = stack.enter_context(
             Evaluator(self._log, self._topics.predictions, store=store, metrics=EvaluatorMetrics(registry))
         )
@@ -165,6 +167,7 @@ class _Replaying:
 
         write_report(self._folder.path, result, evaluator.curves())
         self._folder.finish()
+        linger(server, settings)
         return result
 
     def _evaluate(self, evaluator: Evaluator, *, quiet: bool) -> float | None:
@@ -207,7 +210,9 @@ class _Replaying:
         every = self._settings.retrain_every
         if not every:
             return None
-        arguments = ("--watch", "--every", str(every), "--until-end")
+        arguments = ["--watch", "--every", str(every), "--until-end"]
+        if self._settings.metrics_port:
+            arguments += ["--metrics-port", str(self._settings.metrics_port + _TRAINER_PORT)]
         return self._start("trainer", "train", self._settings.batch_model, *arguments)
 
     def _wait_until_ready(self, child: Child) -> None:

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from engram.report_page import write_page
 from eventlog.errors import SettingsError
 
 Folder = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
@@ -16,6 +15,8 @@ Folder = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
 
 def report(folder: Folder) -> None:
     """Write report.html, one self-contained page of a run, with table.csv and curves.csv beside it."""
+    from engram.report_page import write_page  # here, for services need no plotting
+
     result, curves = _read(folder / "result.json"), _read(folder / "curves.json")
     for path in write_page(folder, result, curves):
         typer.echo(path)

@@ -14,6 +14,7 @@ import msgspec
 
 from batch_models.trainers import TRAINERS
 from consumers.log_cut import LogFollower
+from consumers.metrics import TrainerMetrics
 from consumers.predictions import PredictionBlock, decode_prediction
 from eventlog.artefact import Manifest, digest_of
 from eventlog.cut import Cut
@@ -50,6 +51,7 @@ class Retraining:
         *,
         seed: int = 0,
         triggers: Triggers = Triggers(),  # noqa: B008 (immutable)
+        metrics: TrainerMetrics | None = None,
     ) -> None:
         check_trainer(name)
         self._name = name
@@ -57,6 +59,7 @@ class Retraining:
         self._follower = follower
         self._seed = seed
         self._triggers = triggers
+        self._metrics = metrics
         self._topics = topics
         log.create_topic(topics.models, 1)
         self._announced = {said.events: said for said in announced(log, topics.models, name)}
@@ -91,6 +94,8 @@ class Retraining:
             follower.read(timeout_s)
         if room:
             follower.take(room)
+        if self._metrics is not None:
+            self._metrics.read(follower.events)
         if self._hours_passed():
             return self.train(f"{self._triggers.every_hours:g} hours")
         if self._drifts is not None and self._drifts.came() and follower.events:
@@ -125,9 +130,12 @@ class Retraining:
         self._announced[cut.events] = said
         self._writer.append(self._topics.models, PARTITION, [to_record(said)])
         self._writer.flush()
+        seconds = time.monotonic() - started
+        if self._metrics is not None:
+            self._metrics.trained(self._name, manifest.version, seconds, cut.events)
         _log.info(
             "%s %d trained on the first %d events (%s) in %.1f s: %d items",
-            *(self._name, manifest.version, cut.events, trigger, time.monotonic() - started),
+            *(self._name, manifest.version, cut.events, trigger, seconds),
             len(manifest.item_ids),
         )
         return manifest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import sys
@@ -14,6 +15,7 @@ import typer
 from engram import options
 from engram.children import StopRequest, say
 from engram.options import settings_command
+from engram.parts import announce_target
 from engram.services import WithParent, start_service
 from engram.settings import Settings
 from eventlog.errors import SettingsError
@@ -24,6 +26,12 @@ Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of the API (0: a
 Address = Annotated[str, typer.Option(help="Address that the API listens on; 0.0.0.0 in a container.")]
 KeyFile = Annotated[
     Path | None, typer.Option("--api-keys", help="File of SHA-256 hashes of API keys, one a line.")
+]
+NoKeys = Annotated[
+    bool,
+    typer.Option(
+        "--no-keys", help="Answer whoever can reach the address: for a network that others cannot enter."
+    ),
 ]
 Rate = Annotated[
     float, typer.Option("--requests-per-second", min=0, help="Requests a second of one caller; 0: no limit.")
@@ -44,6 +52,7 @@ ReplayOption = Annotated[
 SERVE_SETTINGS = (
     *options.LOG,
     *options.LEARNING,
+    "output_prefix",
     "merge",
     "partitions",
     "seed",
@@ -52,6 +61,7 @@ SERVE_SETTINGS = (
     "min_rating",
     "limit",
     "rate",
+    "metrics_targets",
     "log_format",
 )
 
@@ -62,6 +72,7 @@ def serve(
     port: Port = 8000,
     address: Address = "127.0.0.1",
     api_keys: KeyFile = None,
+    no_keys: NoKeys = False,
     requests_per_second: Rate = 0.0,
     origin: Origin = None,
     replay: ReplayOption = None,
@@ -74,7 +85,9 @@ def serve(
     from serving.api import build_app
 
     keys = read_keys(api_keys) if api_keys is not None else Keys()
-    if not keys.needed and address not in _LOCAL:
+    if keys.needed and no_keys:
+        raise SettingsError("--api-keys and --no-keys are both given, expected one of them")
+    if not keys.needed and not no_keys and address not in _LOCAL:
         raise SettingsError(
             f"address is {address!r} and there are no API keys, expected --api-keys FILE where others can ask"
         )
@@ -86,13 +99,18 @@ def serve(
     sys.setswitchinterval(_TURN_S)
     access = Access(keys=keys, requests_a_second=requests_per_second, origins=tuple(origin or ()))
     listening = _listen(address, port)
-    with listening, serving_of(settings, access, replay=replay is not None) as serving:
+    with (
+        contextlib.ExitStack() as stack,
+        listening,
+        serving_of(settings, access, replay=replay is not None) as serving,
+    ):
         config = uvicorn.Config(
             build_app(serving), log_config=None, access_log=False, timeout_keep_alive=30, lifespan="off"
         )
         server = _server(uvicorn, config, stop)
         chosen = listening.getsockname()[1]
         _log.info("the API answers at http://%s:%d (documents: /docs)", address, chosen)
+        announce_target(stack, settings, "api", address, chosen)
         say(ready=True, port=chosen)
         server.run(sockets=[listening])
         if serving.live.failure is not None:
@@ -135,8 +153,6 @@ def _server(uvicorn: Any, config: Any, stop: StopRequest) -> Any:
 
         def capture_signals(self) -> Any:
             """Leave them alone."""
-            import contextlib
-
             return contextlib.nullcontext()
 
         async def on_tick(self, counter: int) -> bool:

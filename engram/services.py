@@ -20,15 +20,23 @@ from consumers.metrics_server import Health
 from engram import options
 from engram.children import StopRequest, say
 from engram.options import settings_command
-from engram.parts import build_learner, create_topics, lane_config, open_log, serve_metrics
+from engram.parts import (
+    METRICS,
+    build_learner,
+    create_topics,
+    lane_config,
+    linger,
+    open_log,
+    serve_metrics,
+    topics_of,
+)
 from engram.process_log import log_to_stderr
 from engram.recompute import recompute
 from engram.settings import Settings, describe
 from engram.warm import warm_up_learner
 from eventlog.errors import SettingsError
-from eventlog.topics import Topics
 
-_METRICS = ("metrics_port", "metrics_address", "log_format")
+_METRICS = (*METRICS, "log_format")
 
 UntilEnd = Annotated[
     bool,
@@ -50,7 +58,15 @@ def start_service(name: str, settings: Settings, *, for_people: bool) -> None:
 
 
 @settings_command(
-    *options.LOG, *options.LEARNING, "merge", "partitions", "seed", "checkpoint_dir", "registry", *_METRICS
+    *options.LOG,
+    *options.LEARNING,
+    "output_prefix",
+    "merge",
+    "partitions",
+    "seed",
+    "checkpoint_dir",
+    "registry",
+    *_METRICS,
 )
 def learn(settings: Settings, until_end: UntilEnd = False, with_parent: WithParent = False) -> None:
     """Test, then learn, every event of the ratings topic; publish predictions; keep checkpoints."""
@@ -58,23 +74,25 @@ def learn(settings: Settings, until_end: UntilEnd = False, with_parent: WithPare
     stop = StopRequest(with_parent=with_parent)
     config = lane_config(settings)
     warm_up_learner(config, settings.partitions)
-    topics = Topics.with_prefix(settings.topic_prefix)
+    topics = topics_of(settings)
     registry = CollectorRegistry()
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(open_log(settings))
         create_topics(log, topics, settings.partitions)
         learner = build_learner(settings, log, topics, registry, until_end=until_end)
         health = Health()
-        say(ready=True, metrics_port=serve_metrics(stack, registry, settings, health=health))
+        server = serve_metrics(stack, registry, settings, "learner", health=health)
+        say(ready=True, metrics_port=server and server.port)
         while not stop and not learner.done:
             learner.step(0.2)
             health.beat()
         learner.close()
         if learner.done:
             say(finished=True)
+            linger(server, settings)
 
 
-@settings_command(*options.LOG, "partitions", "checkpoint_dir", *_METRICS)
+@settings_command(*options.LOG, "output_prefix", "partitions", "checkpoint_dir", *_METRICS)
 def evaluate(
     settings: Settings,
     context: typer.Context,
@@ -94,7 +112,7 @@ def evaluate(
         return
     start_service("evaluator", settings, for_people=with_parent)
     stop = StopRequest(with_parent=with_parent)
-    topics = Topics.with_prefix(settings.topic_prefix)
+    topics = topics_of(settings)
     registry = CollectorRegistry()
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(open_log(settings))
@@ -105,7 +123,8 @@ def evaluate(
             Evaluator(log, topics.predictions, lanes=(), store=store, metrics=metrics)
         )
         health = Health()
-        say(ready=True, metrics_port=serve_metrics(stack, registry, settings, health=health))
+        server = serve_metrics(stack, registry, settings, "evaluator", health=health)
+        say(ready=True, metrics_port=server and server.port)
         while not stop:
             evaluator.step(0.2)
             health.beat()

@@ -17,7 +17,7 @@ from consumers.checkpoint import CheckpointStore
 from consumers.evaluator import Evaluator
 from consumers.learner import Learner
 from engram.live_replay import LiveReplay
-from engram.parts import build_learner, create_topics, lane_config, open_log
+from engram.parts import build_learner, create_topics, lane_config, open_log, topics_of
 from engram.settings import Settings
 from engram.source import rating_limits
 from engram.warm import warm_up_evaluator, warm_up_learner
@@ -62,7 +62,7 @@ def serving_of(
     Raises what opening the log and restoring the checkpoint raise.
     """
     access = access or Access()
-    topics = Topics.with_prefix(settings.topic_prefix)
+    topics = topics_of(settings)
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     warm_up_learner(lane_config(settings), settings.partitions)

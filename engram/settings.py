@@ -4,7 +4,7 @@ The TOML file is flat, `batch_size = 4096`; it is the one given, or `engram.toml
 environment variable of a setting is its name in capitals: `ENGRAM_BATCH_SIZE=4096`; lists are separated by commas.
 Models' parameters are tables, `[model.isgd]` with `rate = 0.05`, or the list `params = ["isgd.rate=0.05"]`; each
 parameter is found by itself in file, environment and flags. An unknown name is an error, for a mistyped setting that is
-ignored costs a run.
+ignored costs a run. Passwords may stand in files: see `engram.environment`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import math
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -24,10 +23,10 @@ import msgspec
 from msgspec import Meta
 
 from engram import model_parameters
+from engram.environment import ENVIRONMENT_PREFIX, MASK, SECRET_FILE, SECRETS, variable_name, with_secrets
 from eventlog.errors import SettingsError
 from online_models.registry import DEFAULT_MODELS
 
-ENVIRONMENT_PREFIX = "ENGRAM_"
 DEFAULT_FILE = "engram.toml"
 # Read elsewhere, for they concern the process and not the work: no settings of a run.
 OTHER_VARIABLES = frozenset(
@@ -41,8 +40,6 @@ OTHER_VARIABLES = frozenset(
         "ENGRAM_TEST_KAFKA",
     }
 )
-SECRETS = frozenset({"sasl_plain_password", "ssl_password"})
-MASK = "********"
 
 Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -54,7 +51,7 @@ Delimiter = Annotated[str, Meta(pattern=r"^(tab|[^\r\n\"])$")]
 
 
 # What the patterns above mean, in words.
-_PATTERNS = {
+PATTERNS = {
     "kafka": "HOST:PORT, several separated by commas",
     "topic_prefix": "letters, digits, '.', '_', '-'",
     "delimiter": "one character, or tab",
@@ -77,6 +74,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     topic_prefix: Annotated[Prefix, _is("prefix of the topic names: letters, digits, '.', '_', '-'")] = (
         "engram"
     )
+    output_prefix: Annotated[
+        Prefix | None,
+        _is(
+            "prefix of the topics that a learner writes; topic_prefix without one. For one that learns the log anew"
+        ),
+    ] = None
     partitions: Annotated[int, Meta(ge=1, le=1024, description="partitions of the ratings topic")] = 1
     security_protocol: Annotated[
         Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], _is("how to speak to the brokers")
@@ -175,6 +178,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_address: Annotated[str, _is("address that the metrics listen on; 0.0.0.0 in a container")] = (
         "127.0.0.1"
     )
+    metrics_targets: Annotated[
+        str | None,
+        _is("folder in which each process says where it is scraped, for Prometheus's file_sd_configs"),
+    ] = None
+    metrics_linger_s: Annotated[
+        float,
+        Meta(ge=0, le=600, description="seconds that a process which has finished waits for a last scrape"),
+    ] = 0.0
     log_format: Annotated[
         Literal["auto", "text", "json"],
         _is("what is said on standard error: text, json, or auto (text on a terminal)"),
@@ -215,7 +226,7 @@ def load(
             take("params", model_parameters.texts_of_tables(value, origin), origin)
         else:
             take(name, value, origin)
-    for variable, text in environment.items():
+    for variable, text in with_secrets(environment).items():
         if text and variable.startswith(ENVIRONMENT_PREFIX) and variable not in OTHER_VARIABLES:
             name = variable[len(ENVIRONMENT_PREFIX) :].lower()
             parts = [part.strip() for part in text.split(",") if part.strip()]
@@ -255,7 +266,7 @@ def load_saved(path: Path) -> Settings:
 
     Raises `SettingsError`.
     """
-    variables = [variable_name(name) for name in SECRETS]
+    variables = [variable_name(name) + end for name in SECRETS for end in ("", SECRET_FILE)]
     return load({}, path, {name: os.environ[name] for name in variables if name in os.environ})
 
 
@@ -300,34 +311,9 @@ def to_toml(settings: Settings) -> str:
 def child_environment(settings: Settings, environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment of a child that reads `to_toml`: no setting but the secrets, which no file holds."""
     environment = os.environ if environment is None else environment
-    names = {variable_name(name) for name in FIELDS}
+    names = {variable_name(name) for name in FIELDS} | {variable_name(name) + SECRET_FILE for name in SECRETS}
     secrets = {variable_name(name): getattr(settings, name) for name in SECRETS if getattr(settings, name)}
     return {name: value for name, value in environment.items() if name not in names} | secrets
-
-
-def time_range_ms(settings: Settings) -> tuple[int | None, int | None]:
-    """`from_time` and `to_time` in milliseconds since 1970 (UTC); None where there is no bound.
-
-    Raises `SettingsError` for a date that does not exist, or a range that ends before it starts.
-    """
-    bounds: list[int | None] = []
-    for name in ("from_time", "to_time"):
-        text = getattr(settings, name)
-        try:
-            moment = datetime.fromisoformat(text) if text else None
-        except ValueError as error:
-            raise SettingsError(f"{name} is {text!r}, expected {_PATTERNS[name]}: {error}") from None
-        if moment is None:
-            bounds.append(None)
-            continue
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        bounds.append(round(moment.timestamp() * 1000))
-    start, end = bounds
-    if start is not None and end is not None and start >= end:
-        raise SettingsError(
-            f"to_time is {settings.to_time!r}, expected a time after from_time, {settings.from_time!r}"
-        )
-    return start, end
 
 
 def kafka_security(settings: Settings) -> dict[str, Any]:
@@ -336,11 +322,6 @@ def kafka_security(settings: Settings) -> dict[str, Any]:
     return {
         name: getattr(settings, name) for name in names if getattr(settings, name) != FIELDS[name].default
     }
-
-
-def variable_name(name: str) -> str:
-    """The environment variable of a setting."""
-    return ENVIRONMENT_PREFIX + name.upper()
 
 
 def flag_name(name: str) -> str:
@@ -394,5 +375,5 @@ def _expected(name: str, message: str) -> str:
     if choices := choices_of(name):
         return f"expected one of {', '.join(choices)}"
     if "matching regex" in message:
-        return f"expected {_PATTERNS[name]}"
+        return f"expected {PATTERNS[name]}"
     return message[:1].lower() + message[1:].replace("`", "")

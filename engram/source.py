@@ -6,7 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
-from engram.settings import Settings, check_scale, time_range_ms
+from engram.settings import Settings, check_scale
+from engram.time_range import time_range_ms
 from eventlog.decode import Limits
 from eventlog.errors import SettingsError
 from producers.datasets import DATASETS, Dataset

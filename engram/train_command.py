@@ -12,6 +12,7 @@ from batch_models.names import BATCH_MODELS
 from batch_models.trainers import TRAINERS
 from engram import options
 from engram.options import settings_command
+from engram.parts import METRICS
 from engram.retraining import Triggers
 from engram.services import WithParent
 from engram.settings import Settings
@@ -20,21 +21,24 @@ from eventlog.errors import SettingsError
 
 
 class Protocol(enum.StrEnum):
-    """What a model is trained for: `log`, for the stream; `leave-one-out`, to be tested (He et al. 2017)."""
+    """What a model is trained for: `log`, for the stream; `leave-one-out` (He et al. 2017), `time-split`: to be tested."""
 
     LOG = "log"
     LEAVE_ONE_OUT = "leave-one-out"
+    TIME_SPLIT = "time-split"
 
 
 _HELP: Final = (
-    f"Models. On the log, one of {', '.join(TRAINERS)}. With --protocol leave-one-out, any of "
+    f"Models. On the log, one of {', '.join(TRAINERS)}. With another --protocol, any of "
     + "; ".join(f"{name}: {what}" for name, what in BATCH_MODELS.items())
 )
 Models = Annotated[list[str], typer.Argument(help=f"{_HELP}.", show_default=False)]
 By = Annotated[
     Protocol,
     typer.Option(
-        "--protocol", help="log: a version for the learners. leave-one-out: fit and test (ncf-ml-1m)."
+        "--protocol",
+        help="log: a version for the learners. Fit and test: leave-one-out, among 99 negatives; time-split, the newest fifth, "
+        "among all items.",
     ),
 ]
 Until = Annotated[
@@ -55,31 +59,37 @@ OnDrift = Annotated[
 ]
 # Hidden: for `engram replay`, whose trainer ends with the stream.
 UntilEnd = Annotated[bool, typer.Option("--until-end", hidden=True)]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="DATASET",
+        help="Protocols: the data set.",
+        show_default="ncf-ml-1m, of leave-one-out",
+    ),
+]
+Relevant = Annotated[float, typer.Option(help="time-split: the least rating that counts as relevant.")]
 Param = Annotated[
     list[str] | None,
     typer.Option(
-        "--param", metavar="MODEL.NAME=VALUE", help="leave-one-out: a setting, such as neumf.gmf.rate=0.01."
+        "--param", metavar="MODEL.NAME=VALUE", help="Protocols: a setting, such as neumf.gmf.rate=0.01."
     ),
 ]
 Seeds = Annotated[
-    int, typer.Option(min=1, max=100, help="leave-one-out: runs of each model, with seeds SEED, SEED+1, ...")
+    int, typer.Option(min=1, max=100, help="Protocols: runs of each model, with seeds SEED, SEED+1, ...")
 ]
-Device = Annotated[
-    str, typer.Option(help="leave-one-out: where torch computes: auto, cpu, cuda, cuda:1, mps.")
-]
+Device = Annotated[str, typer.Option(help="Protocols: where torch computes: auto, cpu, cuda, cuda:1, mps.")]
 Threads = Annotated[
     int | None,
-    typer.Option(
-        min=1, help="leave-one-out: torch's threads.", show_default="the processors of this process"
-    ),
+    typer.Option(min=1, help="Protocols: torch's threads.", show_default="the processors of this process"),
 ]
-Out = Annotated[Path, typer.Option(help="leave-one-out: folder to write result.json and table.md into.")]
+Out = Annotated[Path, typer.Option(help="Protocols: folder to write result.json and table.md into.")]
 
 
 @settings_command(
     *options.LOG,
-    *("data_dir", "partitions", "merge", "seed", "registry", "rating_min", "rating_max"),
-    *("max_future_s", "max_message_bytes", "log_format"),
+    *("data_dir", "columns", "time_unit", "delimiter", "partitions", "merge", "seed", "registry"),
+    *("rating_min", "rating_max", "max_future_s", "max_message_bytes", *METRICS, "log_format"),
 )
 def train(
     settings: Settings,
@@ -90,6 +100,8 @@ def train(
     every: Every = None,
     every_hours: EveryHours = None,
     on_drift: OnDrift = False,
+    data: Data = None,
+    relevant: Relevant = 4.0,
     param: Param = None,
     seeds: Seeds = 1,
     device: Device = "auto",
@@ -100,19 +112,28 @@ def train(
 ) -> None:
     """Train batch models: on the log, a version for its learners; or by a protocol, to be tested (needs torch)."""
     triggers = Triggers(every, every_hours, on_drift)
-    if by is Protocol.LEAVE_ONE_OUT:
+    if by is not Protocol.LOG:
         if until is not None or watch or any(triggers):
-            raise SettingsError("expected no --until and no --watch with --protocol leave-one-out")
+            raise SettingsError(f"expected no --until and no --watch with --protocol {by}")
         from engram.train_protocol import fit_and_test
 
         fit_and_test(
-            settings, models, param=param or (), seeds=seeds, device=device, threads=threads, out=out
+            settings,
+            models,
+            by_time=by is Protocol.TIME_SPLIT,
+            data=data,
+            relevant=relevant,
+            param=param or (),
+            seeds=seeds,
+            device=device,
+            threads=threads,
+            out=out,
         )
         return
     if len(models) != 1:
         raise SettingsError(f"models are {', '.join(models)}, expected one to train on the log")
-    if param:
-        raise SettingsError(f"param is {param[0]!r}, expected none without --protocol leave-one-out")
+    if param or data:
+        raise SettingsError(f"{'param' if param else 'data'} is set, expected none with --protocol log")
     train_on_log(
         settings,
         models[0],

@@ -7,10 +7,14 @@ import logging
 from datetime import UTC, datetime
 
 import typer
+from prometheus_client import CollectorRegistry
 
+from consumers.gpu_metrics import GpuCollector
 from consumers.log_cut import LogFollower
+from consumers.metrics import TrainerMetrics
+from consumers.metrics_server import Health
 from engram.children import StopRequest, say
-from engram.parts import create_topics, open_log
+from engram.parts import create_topics, linger, open_log, serve_metrics
 from engram.retraining import Retraining, Triggers, check_trainer
 from engram.services import start_service
 from engram.settings import Settings
@@ -19,6 +23,8 @@ from eventlog.errors import SettingsError
 from eventlog.log import Log
 from eventlog.model_registry import ModelRegistry
 from eventlog.topics import Topics
+
+_LONGEST_TRAINING_S = 6 * 3600.0  # while it trains, its loop does not go round
 
 
 def train_on_log(
@@ -44,11 +50,21 @@ def train_on_log(
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(open_log(settings))
         create_topics(log, topics, settings.partitions)
-        retraining = build_retraining(settings, log, topics, model, triggers)
+        registry = CollectorRegistry()
+        metrics = TrainerMetrics(registry) if watch else None
+        retraining = build_retraining(settings, log, topics, model, triggers, metrics)
         stack.callback(retraining.close)
         if watch:
             start_service("trainer", settings, for_people=with_parent)
-            _watch(retraining, StopRequest(with_parent=with_parent), until_end=until_end)
+            stop = StopRequest(with_parent=with_parent)
+            GpuCollector(registry)
+            health = Health(_LONGEST_TRAINING_S)
+            server = serve_metrics(stack, registry, settings, "trainer", health=health)
+            say(ready=True, metrics_port=server and server.port)
+            _watch(retraining, stop, health, until_end=until_end)
+            if until_end and retraining.done:
+                say(finished=True)
+                linger(server, settings)
         else:
             logging.basicConfig(level=logging.INFO, format="%(message)s")
             _read_until(retraining.follower, until)
@@ -61,21 +77,26 @@ def train_on_log(
 
 
 def build_retraining(
-    settings: Settings, log: Log, topics: Topics, model: str, triggers: Triggers
+    settings: Settings,
+    log: Log,
+    topics: Topics,
+    model: str,
+    triggers: Triggers,
+    metrics: TrainerMetrics | None = None,
 ) -> Retraining:
     """Make the trainer's parts from the settings."""
     limits, scale = rating_limits(settings), rating_scale(settings)
     follower = LogFollower(log, topics.ratings, merge=settings.merge, limits=limits, scale=scale)
     registry = ModelRegistry(settings.registry)
-    return Retraining(log, topics, registry, follower, model, seed=settings.seed, triggers=triggers)
+    return Retraining(
+        log, topics, registry, follower, model, seed=settings.seed, triggers=triggers, metrics=metrics
+    )
 
 
-def _watch(retraining: Retraining, stop: StopRequest, *, until_end: bool) -> None:
-    say(ready=True)
+def _watch(retraining: Retraining, stop: StopRequest, health: Health, *, until_end: bool) -> None:
     while not stop and not (until_end and retraining.done):
         retraining.step(0.2)
-    if until_end and retraining.done:
-        say(finished=True)
+        health.beat()
 
 
 def _read_until(follower: LogFollower, until: str | None) -> None:

@@ -1,4 +1,4 @@
-"""`engram train --protocol leave-one-out`: batch models (extra `batch`), fitted and tested by a protocol."""
+"""`engram train --protocol`: batch models (extra `batch`), fitted and tested by leave-one-out or a split by time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -15,16 +16,16 @@ from rich.table import Table
 from batch_models.names import BATCH_MODELS
 from engram.leave_one_out import item_facts
 from engram.settings import Settings
-from engram.train_leave_one_out import (
-    COLUMNS,
-    RESULT_FILE,
-    TABLE_FILE,
-    table_rows,
-    train_leave_one_out,
-    write_result,
-)
+from engram.source import find_source, open_stream
+from engram.train_leave_one_out import COLUMNS, table_rows, train_leave_one_out
+from engram.train_runs import RESULT_FILE, TABLE_FILE, write_result
+from engram.train_time_split import COLUMNS as SPLIT_COLUMNS
+from engram.train_time_split import band_rows, train_time_split
+from engram.train_time_split import table_rows as split_rows
 from eventlog.errors import DataMissingError, SettingsError
-from producers.leave_one_out import find_leave_one_out, read_leave_one_out
+from online_models.catalogue import ItemFacts
+from producers.columns import RatingColumns
+from producers.leave_one_out import find_leave_one_out, leave_out_last, read_leave_one_out
 
 if TYPE_CHECKING:
     from batch_models.trainer import Epoch
@@ -36,28 +37,69 @@ def fit_and_test(
     settings: Settings,
     models: list[str],
     *,
+    by_time: bool,
+    data: str | None,
+    relevant: float,
     param: Sequence[str],
     seeds: int,
     device: str,
     threads: int | None,
     out: Path,
 ) -> None:
-    """Train batch models: choose epochs on each user's second to last item, refit on all of training, test once.
+    """Train batch models by a protocol: choose epochs on events of training, refit on all of training, test once.
 
-    The data folder holds ncf-ml-1m (He et al. 2017, MovieLens 1M). Raises `SettingsError` for an unknown model or
-    parameter, and `DataMissingError` without torch or the data.
+    data: a data set's name; None for ncf-ml-1m (He et al. 2017), which is for leave-one-out alone. by_time: the split by
+    time, in which what was rated `relevant` or better counts. Raises `SettingsError` for an unknown model, parameter or
+    data set, and `DataMissingError` without torch or the data.
     """
     _check(models)
-    data_dir = Path(settings.data_dir) if settings.data_dir else None
-    folder = find_leave_one_out(data_dir)
+    from batch_models import distributed
+
+    with distributed.group() as rank:
+        _fit_and_test(
+            settings,
+            models,
+            first=rank == 0,
+            by_time=by_time,
+            data=data,
+            relevant=relevant,
+            param=param,
+            seeds=seeds,
+            device=device,
+            threads=threads,
+            out=out,
+        )
+
+
+def _fit_and_test(
+    settings: Settings,
+    models: list[str],
+    *,
+    first: bool,
+    by_time: bool,
+    data: str | None,
+    relevant: float,
+    param: Sequence[str],
+    seeds: int,
+    device: str,
+    threads: int | None,
+    out: Path,
+) -> None:
+    """The same. first: of several processes, the one that says and writes what comes of it."""
+    if data is None and by_time:
+        raise SettingsError(
+            "data is not set, expected a data set to split by time, such as --data ml-latest-small"
+        )
     if out.exists() and not out.is_dir():
         raise SettingsError(f"out is {str(out)!r}, expected a folder")
-    console = Console(soft_wrap=True)
+    data_dir = Path(settings.data_dir) if settings.data_dir else None
+    console = Console(soft_wrap=True, quiet=not first)
     if not console.is_terminal:
         console.width = max(console.width, _WIDTH)
-    console.print(f"REAL DATA: {folder}", markup=False, highlight=False, style="bold")
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+    progress_columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(
+        *progress_columns, console=console, transient=True, disable=not console.is_terminal
+    ) as shown:
         task = shown.add_task("reading", total=None)
 
         def told(model: str, phase: str, stage: str, epoch: Epoch) -> None:
@@ -68,22 +110,80 @@ def fit_and_test(
             else:
                 console.print(said, markup=False, highlight=False)
 
-        result = train_leave_one_out(
-            models,
-            param,
-            read_leave_one_out(folder),
-            item_facts(folder, data_dir),
-            range(settings.seed, settings.seed + seeds),
-            device,
-            threads,
-            told,
-            # What is done is not lost with what fails.
-            lambda so_far: write_result(out, so_far),
-        )
-    console.print(_table(result))
-    for line in _explained(result):
-        console.print(line, markup=False, highlight=False)
+        def done(result: dict[str, Any]) -> None:
+            """What is done is not lost with what fails."""
+            if not first:
+                return
+            write_result(
+                out,
+                result,
+                *((SPLIT_COLUMNS, split_rows(result)) if by_time else (COLUMNS, table_rows(result))),
+            )
+
+        of_seeds = range(settings.seed, settings.seed + seeds)
+        if data is None:
+            folder = find_leave_one_out(data_dir)
+            console.print(f"REAL DATA: {folder}", markup=False, highlight=False, style="bold")
+            questions, facts = read_leave_one_out(folder), item_facts(folder, data_dir)
+        else:
+            columns, facts, sentence = _read(settings, data)
+            console.print(sentence, markup=False, highlight=False, style="bold")
+            if not by_time:
+                questions = leave_out_last(columns)
+        if by_time:
+            result = train_time_split(
+                models, param, columns, facts, relevant, of_seeds, device, threads, told, done
+            )
+        else:
+            result = train_leave_one_out(
+                models, param, questions, facts, of_seeds, device, threads, told, done
+            )
+    if by_time:
+        _print_split(console, result)
+    else:
+        console.print(_table(result))
+        for line in _explained(result, of_authors=data is None):
+            console.print(line, markup=False, highlight=False)
     console.print(f"result {out / RESULT_FILE}, table {out / TABLE_FILE}", markup=False, highlight=False)
+
+
+def _read(settings: Settings, data: str) -> tuple[RatingColumns, list[ItemFacts], str]:
+    """Ratings of a data set in replay order, what is known of its items, and what it is."""
+    chosen = msgspec.structs.replace(settings, dataset=data)
+    source = find_source(chosen)
+    stream = open_stream(chosen, source.folder)
+    facts = [ItemFacts(item.item, item.genres, item.year, item.language) for item in stream.items()]
+    return stream.block(0, stream.total_events), facts, source.description
+
+
+def _print_split(console: Console, result: dict[str, Any]) -> None:
+    title = (
+        f"Split by time, all items: {result['users']:,} users, {result['relevant_pairs']:,} relevant pairs, "
+        f"{result['train_events']:,} training events, {result['device']}"
+    )
+    by_user = band_rows(result, "by_user_band", "ndcg@10")
+    by_item = band_rows(result, "by_item_band", "found@10")
+    for of, header, rows in (
+        (title, SPLIT_COLUMNS, split_rows(result)),
+        ("NDCG@10 by how many events a user has in training", by_user[0], by_user[1:]),
+        (
+            "Relevant pairs found in the first 10, by how many events the item has in training",
+            by_item[0],
+            by_item[1:],
+        ),
+    ):
+        table = Table(title=of, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        for number, column in enumerate(header):
+            table.add_column(column, justify="right" if number else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    console.print(
+        f"Relevant: rated {result['relevant_rating']:g} or better after the cut. {result['users_without_training']:,} of the "
+        "users have no event before it. Equal scores count against the model.",
+        markup=False,
+        highlight=False,
+    )
 
 
 def _check(models: list[str]) -> None:
@@ -107,7 +207,7 @@ def _table(result: dict[str, Any]) -> Table:
     return table
 
 
-def _explained(result: dict[str, Any]) -> list[str]:
+def _explained(result: dict[str, Any], *, of_authors: bool) -> list[str]:
     seeds = result["seeds"]
     several = (
         f"Means of {len(seeds)} seeds, with the half-width of the 95 % interval (Student's t). "
@@ -117,7 +217,7 @@ def _explained(result: dict[str, Any]) -> list[str]:
     return [
         "Epochs are chosen by NDCG@10 on each user's last item of training, against 99 negatives drawn with the seed; the "
         "model is then fitted anew to all of training and tested once.",
-        f"The test item against the authors' 99 negatives ({result['negatives_equal_to_target']} of "
+        f"The test item against 99 negatives{' of the authors' if of_authors else ''} ({result['negatives_equal_to_target']} of "
         f"{result['negatives']:,} are the item itself, and count once) and against all {result['items']:,} items that "
         "the user has not had; equal scores count against the model.",
         f"{several}Digest of the data {result['data_digest'][:16]}, engram {result['versions']['engram-stream']}, "

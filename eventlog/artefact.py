@@ -33,6 +33,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from eventlog.errors import ArtefactCorruptError, ArtefactMismatchError, ArtefactNewerError
+from eventlog.hostile import decode_errors
 
 SCHEMA: Final = 1
 FACTORS: Final = "factors"
@@ -143,12 +144,13 @@ def decode_manifest(content: bytes, where: str) -> Manifest:
     Raises `ArtefactNewerError`, and `ArtefactCorruptError` for what is no manifest.
     """
     try:
-        if (schema := msgspec.json.decode(content, type=_Version).schema) > SCHEMA:
-            raise ArtefactNewerError(
-                f"{where} has schema {schema}, this program reads up to {SCHEMA}: upgrade Engram"
-            )
-        return msgspec.json.decode(content, type=Manifest)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        with decode_errors():
+            if (schema := msgspec.json.decode(content, type=_Version).schema) > SCHEMA:
+                raise ArtefactNewerError(
+                    f"{where} has schema {schema}, this program reads up to {SCHEMA}: upgrade Engram"
+                )
+            return msgspec.json.decode(content, type=Manifest)
+    except msgspec.MsgspecError as error:
         raise ArtefactCorruptError(f"{where} is no manifest: {error}") from None
 
 

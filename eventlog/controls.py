@@ -10,6 +10,7 @@ from eventlog.codec import SCHEMA_VERSION, check_source_id
 from eventlog.deadletter import Reason
 from eventlog.errors import EventError
 from eventlog.events import MAX_EVENT_TIME_MS, NO_SEQ
+from eventlog.hostile import decode_errors
 from eventlog.log import Record
 
 _MAX_TOTAL_EVENTS = 2**53
@@ -51,10 +52,8 @@ _decoder = msgspec.json.Decoder(Control)
 
 def decode_control(value: bytes) -> Control:
     """Decode a value that starts with `PREFIX`. Raises `msgspec.DecodeError`."""
-    try:
+    with decode_errors():
         return _decoder.decode(value)
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise msgspec.DecodeError(str(error)) from None
 
 
 def checked_control(value: bytes, max_message_bytes: int) -> Control:

@@ -6,6 +6,7 @@ import enum
 
 import msgspec
 
+from eventlog.hostile import decode_errors
 from eventlog.log import MAX_RECORD_BYTES, Record
 
 MAX_PAYLOAD_BYTES = MAX_RECORD_BYTES - (64 << 10)
@@ -69,4 +70,5 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def from_value(cls, value: bytes) -> DeadLetter:
         """Decode a dead-letter record's value. Raises `msgspec.DecodeError`."""
-        return msgspec.msgpack.decode(value, type=cls)
+        with decode_errors():
+            return msgspec.msgpack.decode(value, type=cls)

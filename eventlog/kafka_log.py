@@ -20,6 +20,7 @@ from kafka.structs import OffsetAndMetadata
 from eventlog.errors import BrokerError, LogError, TopicMissingError
 from eventlog.kafka_errors import broker_errors
 from eventlog.kafka_reader import KafkaReader
+from eventlog.kafka_refusal import why_refused
 from eventlog.kafka_writer import MAX_REQUEST_BYTES, KafkaWriter
 from eventlog.log import Bounds, check_growth
 
@@ -48,8 +49,13 @@ class KafkaLog:
         self._client = {"bootstrap_timeout_ms": bootstrap_timeout_ms, **client}
         if "proxy_url" not in client:
             _wait_for_port(bootstrap, bootstrap_timeout_ms / 1000)
-        with broker_errors(bootstrap, "connecting"):
-            self._admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","), **self._client)
+        try:
+            with broker_errors(bootstrap, "connecting"):
+                self._admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","), **self._client)
+        except BrokerError as error:
+            if why := why_refused(bootstrap.split(",", maxsplit=1)[0], client):
+                raise BrokerError(f"{error}; {why}") from error
+            raise
 
     def create_topic(
         self, topic: str, partitions: int, *, retention_ms: int = -1, compacted: bool = False

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import msgspec
 
 from eventlog.events import MAX_EVENT_TIME_MS
+from eventlog.hostile import decode_errors
 from eventlog.log import Record
 
 MAX_TAGS: Final = 32  # of an item: a few thousand would make a record larger than a broker takes
@@ -80,9 +81,11 @@ _user_decoder = msgspec.json.Decoder(UserMetadata)
 
 def decode_item(value: bytes) -> ItemMetadata:
     """Decode a value of the items topic. Raises `msgspec.DecodeError`."""
-    return _item_decoder.decode(value)
+    with decode_errors():
+        return _item_decoder.decode(value)
 
 
 def decode_user(value: bytes) -> UserMetadata:
     """Decode a value of the users topic. Raises `msgspec.DecodeError`."""
-    return _user_decoder.decode(value)
+    with decode_errors():
+        return _user_decoder.decode(value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from eventlog.hostile import decode_errors
 from eventlog.log import Log, Record
 
 PARTITION = 0
@@ -71,10 +72,8 @@ def to_record(said: ModelRecord) -> Record:
 
 def decode_model_record(value: bytes) -> ModelRecord:
     """Decode a value of the topic. Raises `msgspec.DecodeError`."""
-    try:
+    with decode_errors():
         return _decoder.decode(value)
-    except UnicodeDecodeError as error:
-        raise msgspec.DecodeError(str(error)) from None
 
 
 def announced(log: Log, topic: str, name: str) -> list[Announced]:

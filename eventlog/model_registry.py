@@ -30,9 +30,11 @@ from eventlog.artefact import (
     file_of,
 )
 from eventlog.errors import ArtefactCorruptError, ArtefactError, ArtefactTornError, SettingsError
+from eventlog.hostile import decode_errors
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _CHAMPION: Final = "champion.json"
+_MOST_JSON_BYTES: Final = 256 << 20  # a manifest lists the ids of all items
 
 
 class Champion(msgspec.Struct, frozen=True):
@@ -95,7 +97,8 @@ class ModelRegistry:
         """Read and verify a version. Raises `ArtefactError`: torn, corrupt, newer or mismatched."""
         manifest = self.manifest(name, version)
         where = self._path(name, version, WEIGHTS)
-        artefact = Artefact(manifest, decode_weights(self._read(where), manifest.files[WEIGHTS], where))
+        expected = manifest.files[WEIGHTS]
+        artefact = Artefact(manifest, decode_weights(self._read(where, expected.bytes), expected, where))
         check(artefact)
         return artefact
 
@@ -105,7 +108,8 @@ class ModelRegistry:
         if not self._fs.exists(where):
             return None
         try:
-            return msgspec.json.decode(self._read(where), type=Champion)
+            with decode_errors():
+                return msgspec.json.decode(self._read(where), type=Champion)
         except msgspec.MsgspecError as error:
             raise ArtefactCorruptError(f"{where} is no alias: {error}") from None
 
@@ -142,8 +146,12 @@ class ModelRegistry:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
-    def _read(self, path: str) -> bytes:
+    def _read(self, path: str, most_bytes: int = _MOST_JSON_BYTES) -> bytes:
+        """Read a file whole; one that is larger than it may be is not read at all."""
         try:
+            size = self._fs.size(path)
+            if size is not None and size > most_bytes:
+                raise ArtefactCorruptError(f"{path} has {size:,} bytes, expected at most {most_bytes:,}")
             content: bytes = self._fs.cat_file(path)
         except FileNotFoundError:
             raise ArtefactTornError(f"{path} is missing, expected the files of a finished version") from None

@@ -129,7 +129,7 @@ def parse_corrections(texts: Iterable[str]) -> dict[str, Any]:
             )
         corrections[name] = value
         if name not in {"user", "item", "kind"}:
-            with contextlib.suppress(msgspec.DecodeError):
+            with contextlib.suppress(msgspec.DecodeError, RecursionError, UnicodeError):
                 corrections[name] = msgspec.json.decode(value.encode())
     return corrections
 

@@ -29,3 +29,13 @@ class Topics(NamedTuple):
     def with_prefix(cls, prefix: str) -> Topics:
         """Name the topics of the deployment `prefix` (letters, digits, `.`, `_`, `-`)."""
         return cls(*(f"{prefix}.{field.replace('_', '-')}" for field in cls._fields))
+
+    def writing_to(self, prefix: str) -> Topics:
+        """The same, but for what a learner writes: for a second one, that learns the same log anew beside the first."""
+        other = Topics.with_prefix(prefix)
+        return self._replace(predictions=other.predictions, dead_letters=other.dead_letters)
+
+    def group(self, name: str) -> str:
+        """Name of the group that reads the ratings: another one for learners that write elsewhere."""
+        inputs, outputs = (topic.rpartition(".")[0] for topic in (self.ratings, self.predictions))
+        return name if inputs == outputs else f"{name}-{outputs}"

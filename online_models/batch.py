@@ -141,6 +141,21 @@ class Batch(Model):
         """Items that the arrays have room for."""
         return len(self._count)
 
+    @property
+    def vectors(self) -> Vectors:
+        """What it scores with: the items' vectors, with spare room."""
+        return self._vectors
+
+    @property
+    def encoder(self) -> Encoder:
+        """How it makes a user's vector."""
+        return self._encoder
+
+    @property
+    def scratch(self) -> Scratch:
+        """Room for what is worked out for an event, of the size that `vectors` has."""
+        return self._scratch
+
     def adopt(self, factors: Factors, rows: NDArray[np.int32], version: Version) -> None:
         """Score with `factors` from now on. rows: int32[n], the items' rows, -1 for those without one."""
         self.install(factors, prepare(factors, rows, self.room), np.full(len(rows), -1, np.int32), version)
@@ -166,7 +181,7 @@ class Batch(Model):
         """See `Model.test_then_learn`."""
         if not len(events.user):
             return
-        self._reserve(int(events.item.max()) + 1)
+        self.reserve(int(events.item.max()) + 1)
         test_then_learn(
             events,
             histories,
@@ -178,7 +193,8 @@ class Batch(Model):
             out.ranks,
         )
 
-    def _reserve(self, items: int) -> None:
+    def reserve(self, items: int) -> None:
+        """Have room for `items` items; those that are new have no vectors."""
         self._items = max(self._items, items)
         if self._items <= len(self._count):
             return
@@ -224,7 +240,7 @@ class Batch(Model):
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """See `Model.restore`."""
         self._start()
-        self._reserve(len(arrays["count"]))
+        self.reserve(len(arrays["count"]))
         self._count[: self._items] = arrays["count"]
         item_in, out_by_factor = arrays["item_in"], np.ascontiguousarray(arrays["item_out"].T)
         factors = Factors(item_in, out_by_factor, arrays["bias"], arrays["gram"].copy(), Encoder())

@@ -146,7 +146,7 @@ def encode(
 
 
 @numba.njit(cache=True)
-def _products(
+def products(
     user: NDArray[np.float64], by_factor: NDArray[np.float32], known: int, sums: NDArray[np.float32]
 ) -> None:
     """sums[x] += user . by_factor[:, x], x < known: a pass for each four factors, so that it runs in vectors of items."""
@@ -185,7 +185,7 @@ def score_all(
     encode(had, times_ms, time_ms, vectors, encoder, scratch)
     for item in range(known):
         sums[item] = vectors.bias[item]
-    _products(scratch.user, vectors.out_by_factor, known, sums)
+    products(scratch.user, vectors.out_by_factor, known, sums)
     lowest = 0.0
     for item in range(known):
         if vectors.has[item]:

@@ -25,18 +25,18 @@ weight it has left; what is learned from errors is unlearned by errors.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.ageing import AdaptiveDecayConfig, Ageing
+from online_models.ageing import Ageing
+from online_models.blend_config import BlendConfig, rule_of
 from online_models.blend_kernel import refresh_taken, score_all, test_then_learn
+from online_models.blend_member import add_member, no_member, with_room
 from online_models.blend_potentials import (
     KINDS,
     NOBODY,
-    Leaks,
     Neurons,
     fade,
     no_potentials,
@@ -44,76 +44,14 @@ from online_models.blend_potentials import (
     recall,
     slot_of,
 )
-from online_models.blend_state import PARTS, Rule, State, Trace, scratch_for, unit_at
+from online_models.blend_state import PARTS, Rule, State, scratch_for, unit_at
 from online_models.blend_trends import no_trends
 from online_models.blend_weights import AGES, CONTEXTS, GAPS, Weights, age_class, gap_class
 from online_models.drift import Drift
 from online_models.ids import grown
 from online_models.interactions import Histories, Interactions, Moment, Predictions
 from online_models.model import Model, ModelConfig, Situation
-from online_models.parameter_ranges import check_range
 from online_models.synapses import SynapseStore
-
-
-@dataclass(frozen=True)
-class BlendConfig(AdaptiveDecayConfig):
-    """See the module for the formulas; one set for all streams, what differs between them is learned.
-
-    Potentials: leak and gap_exponent of short, long, lift, correction; slots: how many users have potentials.
-    Learning: short_ and long_ of length (items), step_decay, gap_exponent, reverse. Priors in events.
-    trend_half_lives_events, trend_half_lives_s: of the parts of the trend, beside the synapses' half-life.
-    correction_rate, correction_length (items), correction_least (probability), bias_share (of the rate).
-    direct_neurons, row_synapses: see `synapses.SynapseStore`.
-    """
-
-    half_life_events: float = 200_000.0
-    half_life_s: float = 2 * 365 * 86_400.0
-    drift_pace: int = 400
-    drift_half_lives: float = 6.0
-    trend_half_lives_events: tuple[float, ...] = (50.0, 300.0, 2_000.0, 20_000.0)
-    trend_half_lives_s: tuple[float, ...] = (3_600.0, 6 * 3_600.0, 2 * 86_400.0, 14 * 86_400.0)
-    leak: tuple[float, float, float, float] = (0.8, 0.98, 0.8, 0.95)
-    gap_exponent: tuple[float, float, float, float] = (0.5, 0.05, 0.8, 0.05)
-    gap_scale_s: float = 60.0
-    slots: int = 64
-    recall_length: int = 12
-    short_length: int = 12
-    short_step_decay: float = 0.88
-    short_gap_exponent: float = 0.5
-    short_reverse: float = 0.5
-    long_length: int = 20
-    long_step_decay: float = 0.94
-    long_gap_exponent: float = 0.0
-    long_reverse: float = 1.0
-    short_prior: float = 3.0
-    long_prior: float = 10.0
-    lift_prior: float = 100.0
-    first_weights: tuple[float, float, float, float, float, float] = (0.5, 0.5, 0.3, 0.8, -0.03, 0.1)
-    weight_rate: float = 0.05
-    share_rate: float = 0.001
-    correction_rate: float = 0.05
-    correction_length: int = 16
-    correction_least: float = 0.005
-    bias_share: float = 0.2
-    direct_neurons: int = 4_096
-    row_synapses: int = 256
-
-    def __post_init__(self) -> None:
-        """Raise `ValueError` for a parameter out of range."""
-        super().__post_init__()
-        check_range(self, "slots", "recall_length", "short_length", "long_length", least=1)
-        check_range(self, "correction_length", "row_synapses", least=1)
-        check_range(
-            self, "direct_neurons", "gap_exponent", "short_gap_exponent", "long_gap_exponent", least=0
-        )
-        check_range(self, "short_reverse", "long_reverse", "correction_rate", "bias_share", least=0)
-        check_range(self, "trend_half_lives_events", "trend_half_lives_s", "gap_scale_s", above=0)
-        check_range(self, "short_prior", "long_prior", "lift_prior", "weight_rate", above=0)
-        check_range(self, "leak", "short_step_decay", "long_step_decay", "correction_least", above=0, most=1)
-        check_range(self, "share_rate", least=0, most=1)
-        check_range(self, "first_weights", least=-1_000, most=1_000)
-        if len(self.trend_half_lives_events) != len(self.trend_half_lives_s):
-            raise ValueError("trend_half_lives_events and trend_half_lives_s are not equally many")
 
 
 class Blend(Model):
@@ -155,42 +93,13 @@ class Blend(Model):
             last=np.zeros(256, np.float64),
             learned=np.zeros(1, np.int64),
             due=np.zeros(1, np.int64),
+            member=no_member(),
         )
         self._scratch = scratch_for(256)
 
     @property
     def _rule(self) -> Rule:
-        config, clock = self.config, self.situation.clock
-        in_ticks = (
-            config.trend_half_lives_events
-            if clock == "event_count"
-            else tuple(1000.0 * half_life for half_life in config.trend_half_lives_s)
-        )
-        return Rule(
-            half_life=config.half_life_ticks(clock),
-            trend_half_lives=np.array(in_ticks, np.float64),
-            leaks=Leaks(
-                leak=np.array(config.leak, np.float64),
-                gap_exponent=np.array(config.gap_exponent, np.float64),
-                gap_scale_ms=config.gap_scale_s * 1000.0,
-                lift_prior=config.lift_prior,
-                recall_length=config.recall_length,
-            ),
-            short=Trace(
-                config.short_length, config.short_step_decay, config.short_gap_exponent, config.short_reverse
-            ),
-            long=Trace(
-                config.long_length, config.long_step_decay, config.long_gap_exponent, config.long_reverse
-            ),
-            short_prior=config.short_prior,
-            long_prior=config.long_prior,
-            weight_rate=config.weight_rate,
-            share_rate=config.share_rate,
-            correction_rate=config.correction_rate,
-            correction_length=config.correction_length,
-            correction_least=config.correction_least,
-            bias_share=config.bias_share,
-        )
+        return rule_of(self.config, self.situation.clock)
 
     def test_then_learn(self, events: Interactions, histories: Histories, out: Predictions) -> None:
         """See `Model.test_then_learn`."""
@@ -272,6 +181,18 @@ class Blend(Model):
                 recall(value, histories, end, seen, known, state.neurons, rule.leaks, unit, scratch.rarity)
         contexts = (age_class(seen), gap_class(seen, gap_ms))
         score_all(value, faded, contexts, known, unit, state, rule, scratch)
+        if state.member.encoder.adopted:
+            member = with_room(state.member, known)
+            had = slice(end - seen, end)
+            add_member(
+                member,
+                histories.items[had],
+                histories.times_ms[had],
+                moment.time_ms,
+                contexts,
+                known,
+                scratch.scores,
+            )
         return scratch.scores[:known].astype(np.float64)
 
     def keep(self, users: NDArray[np.int32], items: NDArray[np.int32], histories: Histories) -> None:

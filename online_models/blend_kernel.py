@@ -6,6 +6,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.blend_member import add_member, learn_member
 from online_models.blend_potentials import (
     CORRECTION,
     KINDS,
@@ -287,7 +288,9 @@ def test_then_learn(
             ranks[i] = MISS
         else:
             features = score_all(value, faded, contexts, known, unit, state, rule, scratch)
-            had = histories.items[start:end]
+            had, member = histories.items[start:end], state.member
+            if member.encoder.adopted:
+                add_member(member, had, histories.times_ms[start:end], time_ms, contexts, known, scores)
             ranks[i] = rank_among(scores, known, target, had, ties_against)
             for item in had:
                 scores[item] = TAKEN
@@ -297,6 +300,8 @@ def test_then_learn(
                 gradient[part] = features[part][target] - gradient[part]
             gradient[_F_LIFT] *= faded[LIFT]
             step_weights(state.weights, contexts, gradient, rule.weight_rate)
+            if member.encoder.adopted:
+                learn_member(member, scores, scale, target, contexts, known, rule.weight_rate)
             active = neurons.activity[target] / neurons.total[0] if neurons.total[0] > _NOTHING else 0.0
             adapt_shares(state.trends, target, active, known, rule.share_rate, state.learned[0])
             rate = rule.correction_rate * np.exp2(-((now - tick) / rule.half_life))

@@ -8,6 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.blend_member import Member
 from online_models.blend_potentials import KINDS, Leaks, Neurons, Potentials
 from online_models.blend_trends import Trends
 from online_models.blend_weights import Weights
@@ -60,6 +61,7 @@ class State(NamedTuple):
     last: NDArray[np.float64]
     learned: NDArray[np.int64]
     due: NDArray[np.int64]
+    member: Member
 
 
 class Scratch(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from online_models.batch import Batch, BatchChampion
 from online_models.blend import Blend
+from online_models.blend_batch import BlendBatch
 from online_models.content import Content
 from online_models.decayed_popularity import DecayedPopularity
 from online_models.hebbian import Hebbian
@@ -40,6 +41,7 @@ MODELS: dict[str, type[Model]] = {
         Content,
         Batch,
         BatchChampion,
+        BlendBatch,
     )
 }
 

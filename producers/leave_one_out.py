@@ -127,6 +127,19 @@ def hold_out_last(data: LeaveOneOut, seed: int) -> LeaveOneOut:
     return LeaveOneOut(train.take(stays), train.users[rows], train.items[rows], negatives)
 
 
+def leave_out_last(columns: RatingColumns, seed: int = 0) -> LeaveOneOut:
+    """The same test of any data set: each user's last item, and 99 negatives drawn with `seed`; see `hold_out_last`.
+
+    columns: in replay order; of a repeated pair the first event counts.
+    """
+    _, user = np.unique(columns.users, return_inverse=True)
+    catalogue, item = np.unique(columns.items, return_inverse=True)
+    _, first = np.unique(user.astype(np.int64) * len(catalogue) + item, return_index=True)
+    once = columns.take(np.sort(first))
+    nobody = LeaveOneOut(once, once.users[:0], once.items[:0], np.zeros((0, NEGATIVES), once.items.dtype))
+    return hold_out_last(nobody, seed)
+
+
 def read_item_map(folder: Path) -> dict[str, str]:
     """Return {MovieLens id: item} of `ml-1m.item_map.tsv`, nothing where it is absent. Raises `DataFormatError`."""
     path = folder / ITEM_MAP

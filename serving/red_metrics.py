@@ -6,7 +6,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from consumers.metrics_table import Process, metrics_of
+from consumers.metric import Process
+from consumers.metrics_table import metrics_of
 
 _REQUESTS: Final = "engram_http_requests_total"
 _SECONDS: Final = "engram_http_request_seconds"

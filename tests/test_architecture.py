@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "consumers": {"eventlog", "online_models", "evaluation"},
     "serving": {"eventlog", "online_models", "consumers"},
     "chaos": {"eventlog", "producers", "online_models", "evaluation", "consumers"},
-    "dashboards": {"consumers.metrics_table"},
+    "dashboards": {"consumers.metric", "consumers.metrics_table"},
     "engram": {
         "eventlog",
         "producers",

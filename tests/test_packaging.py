@@ -23,7 +23,9 @@ def _pins(lock: Path) -> dict[str, str]:
 
 
 def test_there_is_a_lock_for_the_core_and_for_each_command_that_installs() -> None:
-    assert {"core.txt", "broker.txt", "dev.txt", "all.txt"} <= {lock.name for lock in LOCKS}
+    assert {"core.txt", "broker.txt", "batch.txt", "page.txt", "dev.txt", "all.txt"} <= {
+        lock.name for lock in LOCKS
+    }
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
@@ -62,7 +64,18 @@ def test_the_command_is_installed() -> None:
 def test_make_alone_prints_help_and_every_target_of_it_exists() -> None:
     said = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     targets = re.findall(r"^  make ([a-z-]+) ", said, re.MULTILINE)
-    assert {"install", "demo", "test", "test-full", "lint", "lock", "bench", "clean"} <= set(targets)
+    assert {
+        "install",
+        "demo",
+        "demo-light",
+        "gpu-bench",
+        "test",
+        "test-full",
+        "lint",
+        "lock",
+        "bench",
+        "clean",
+    } <= set(targets)
     for target in targets:
         subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, check=True)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from eventlog.errors import DataFormatError
+from producers.readers.bounded_lines import bounded_lines
 
 
 def read_csv_rows(path: Path, names: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
@@ -18,7 +19,7 @@ def read_csv_rows(path: Path, names: tuple[str, ...]) -> Iterator[tuple[int, lis
     """
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8", errors="strict", newline="") as file:
-        rows = csv.reader(file, strict=True)
+        rows = csv.reader(bounded_lines(file, path), strict=True)
         try:
             header = next(rows, [])
             if header != list(names):

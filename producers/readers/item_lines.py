@@ -10,6 +10,7 @@ from pathlib import Path
 from eventlog.errors import DataFormatError
 
 _YEAR = re.compile(r"\((\d{4})(?:[-\u2013\u2014/]\d{0,4})?\)")
+MAX_FILE_BYTES = 1 << 30  # it is read whole
 _ID = re.compile(r"[1-9][0-9]{0,9}")
 
 
@@ -25,8 +26,10 @@ def year_of_title(title: str) -> int | None:
 def read_lines(path: Path, *, utf8: bool = False) -> Iterator[tuple[int, str]]:
     """Yield (line number, line) of a Latin-1 file; empty lines at its end are left out.
 
-    utf8: read it as UTF-8 if all of it is.
+    utf8: read it as UTF-8 if all of it is. Raises `DataFormatError` for a file that is too large to be one.
     """
+    if (size := path.stat().st_size) > MAX_FILE_BYTES:
+        raise DataFormatError(path, 1, "file", f"{size:,} bytes", f"at most {MAX_FILE_BYTES:,}")
     content = path.read_bytes()
     text = content.decode("latin-1")
     if utf8:

@@ -20,6 +20,7 @@ from eventlog.errors import DataError, DataFormatError, DataMissingError, Settin
 from eventlog.events import MAX_EVENT_TIME_MS, MAX_ID_BYTES
 from eventlog.metadata import ItemMetadata, UserMetadata
 from producers.columns import RatingColumns
+from producers.readers.bounded_lines import bounded_lines
 
 SUFFIXES: Final = (".csv", ".tsv", ".parquet")
 FIELDS: Final = ("user", "item", "rating", "time")
@@ -105,7 +106,7 @@ def _places(path: Path, header: Sequence[str], columns: ColumnMap) -> list[int]:
 def _csv(path: Path, columns: ColumnMap) -> Iterator[_Fields]:
     line = 1
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file, delimiter=columns.delimiter, strict=True)
+        rows = csv.reader(bounded_lines(file, path), delimiter=columns.delimiter, strict=True)
         try:
             header = next(rows, [])
             places = _places(path, header, columns)

@@ -41,8 +41,8 @@ def _network(view: str, visit: Visit | None) -> NetworkOut | None:
     """The network that is asked for; what cannot be shown is said."""
     asked: dict[str, Any] = {}
     if view == _FILM:
-        text = st.text_input("A film", placeholder="Search: star wars, fargo, …", max_chars=100)
-        titles = api().search(text, 10)
+        text = st.text_input("A film", placeholder="Search: star wars, fargo, …")
+        titles = api().search(text[:200], 10)
         if not titles:
             st.info("No title has words that begin so.", icon=":material/search_off:")
             return None

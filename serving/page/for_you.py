@@ -15,6 +15,7 @@ from serving.page.words import plain, stars, titled
 
 _ENOUGH: Final = 5  # ratings, after which a user is not new any more
 _FOUND: Final = 6
+_LONGEST: Final = 200  # characters of a search
 _YEARS: Final = (1900, 2030)
 
 
@@ -114,12 +115,10 @@ def _moves(visit: Visit, found: RecommendationsOut, asked: str) -> Moves | None:
 
 
 def _search(visit: Visit) -> None:
-    text = st.text_input(
-        "Find a film that you know", placeholder="Search: star wars, fargo, …", key="search", max_chars=100
-    )
+    text = st.text_input("Find a film that you know", placeholder="Search: star wars, fargo, …", key="search")
     if not text.strip():
         return
-    found = api().search(text, _FOUND)
+    found = api().search(text[:_LONGEST], _FOUND)
     if not found:
         st.caption(f"No title has words that begin with “{plain(text)}”.")
     for one in found:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -13,11 +15,14 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumers.metrics import EvaluatorMetrics, LearnerFigures, LearnerMetrics
+from consumers.gpu_metrics import GpuCollector
+from consumers.metric import MetricType, Process
+from consumers.metrics import EvaluatorMetrics, LearnerFigures, LearnerMetrics, TrainerMetrics
 from consumers.metrics_server import Health, MetricsServer
-from consumers.metrics_table import METRICS, MetricType, Process, markdown, metrics_of
+from consumers.metrics_table import METRICS, markdown, metrics_of
 from eventlog.errors import SettingsError
 from serving.red_metrics import RequestMetrics
+from tests.consumers.test_gpu_metrics import put_nvidia_smi
 
 FIGURES = LearnerFigures(
     accepted=100,
@@ -113,12 +118,17 @@ def test_names_units_and_labels_conform() -> None:
             "steps",
             "versions",
             "version",
+            "rebalances",
+            "partitions",
+            "trainings",
+            "watts",
+            "celsius",
         }
-        if metric.unit in {"seconds", "bytes", "ratio", "bits"}:
+        if metric.unit in {"seconds", "bytes", "ratio", "bits", "watts", "celsius"}:
             assert metric.name.removesuffix("_total").endswith(f"_{metric.unit}"), metric.name
         assert set(metric.labels) <= {
             *("model", "baseline", "reason", "partition", "k", "span", "slice", "q", "detector", "step"),
-            *("method", "route", "status"),
+            *("method", "route", "status", "change", "gpu"),
         }
         assert metric.help.endswith(".")
         assert metric.reader.endswith(".")
@@ -126,13 +136,18 @@ def test_names_units_and_labels_conform() -> None:
         assert list(metric.buckets) == sorted(set(metric.buckets))
 
 
-def test_everything_scraped_is_in_the_table_and_the_table_is_scraped() -> None:
+def test_everything_scraped_is_in_the_table_and_the_table_is_scraped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     registry = CollectorRegistry()
     learner, evaluator = LearnerMetrics(registry), EvaluatorMetrics(registry)
     learner.publish(FIGURES)
     learner.observe_batch(0.01)
     learner.observe_checkpoint(0.5)
     evaluator.publish(80, EVALUATED, 0.5, MEASURED)
+    TrainerMetrics(registry).trained("item_factors", 3, 12.0, 5_000)
+    put_nvidia_smi(tmp_path, monkeypatch, "0, 50, 1024, 81920, 300.5, 61")
+    GpuCollector(registry)
     RequestMetrics(registry).observe("GET", "/v1/models", 200, 0.001)
     families = scrape(registry)
     # prometheus_client adds when a counter or histogram was created, as gauges.
@@ -214,10 +229,43 @@ def test_before_anything_is_published_there_are_no_values() -> None:
     registry = CollectorRegistry()
     LearnerMetrics(registry)
     EvaluatorMetrics(registry)
+    TrainerMetrics(registry)
+    GpuCollector(registry)
     RequestMetrics(registry)
     families = scrape(registry)
     assert values(families["engram_events_accepted"]) == {}
     assert len([name for name in families if not name.endswith("_created")]) == len(METRICS)
+
+
+def test_series_of_partitions_that_were_revoked_are_gone() -> None:
+    registry = CollectorRegistry()
+    learner = LearnerMetrics(registry)
+    learner.publish(FIGURES)
+    assert values(scrape(registry)["engram_partitions_owned"]) == {(): 2}
+    learner.publish(FIGURES._replace(lag_events={3: 1}, rebalances={"revoked": 1}))
+    families = scrape(registry)
+    assert values(families["engram_learner_lag_events"]) == {("3",): 1}
+    assert values(families["engram_partitions_owned"]) == {(): 1}
+    assert values(families["engram_rebalances"]) == {("assigned",): 0, ("revoked",): 1, ("lost",): 0}
+
+
+def test_the_trainer_says_what_it_trained() -> None:
+    registry = CollectorRegistry()
+    trainer = TrainerMetrics(registry)
+    trainer.read(900)
+    assert values(scrape(registry)["engram_trainer_events"]) == {(): 900}
+    assert values(scrape(registry)["engram_training_timestamp_seconds"]) == {}
+    before_s = time.time()
+    trainer.trained("item_factors", 1, 2.0, 1_000)
+    trainer.trained("item_factors", 2, 20.0, 2_000)
+    trainer.read(2_500)
+    families = scrape(registry)
+    assert values(families["engram_trainer_events"]) == {(): 2_500}
+    assert values(families["engram_trainings"]) == {(): 2}
+    assert values(families["engram_trained_version"]) == {("item_factors",): 2}
+    assert values(families["engram_training_timestamp_seconds"])[()] >= before_s
+    seconds = {s.name: s.value for s in families["engram_training_seconds"].samples if "le" not in s.labels}
+    assert (seconds["engram_training_seconds_count"], seconds["engram_training_seconds_sum"]) == (2, 22.0)
 
 
 def test_registering_twice_is_refused() -> None:
@@ -239,7 +287,7 @@ def test_a_port_in_use_is_a_clear_error_and_a_closed_server_releases_it() -> Non
         MetricsServer(registry, 70_000)
 
 
-def test_the_table_is_of_two_processes() -> None:
+def test_every_metric_is_of_one_process() -> None:
     assert sum(len(metrics_of(process)) for process in Process) == len(METRICS)
 
 
@@ -279,3 +327,16 @@ def test_without_a_loop_to_watch_an_answer_is_health_enough() -> None:
     with MetricsServer(CollectorRegistry(), 0) as server:
         assert ask(server, "/healthz") == (200, {"status": "ok"})
         assert ask(server, "/readyz") == (200, {"status": "ready"})
+
+
+def test_what_has_finished_can_wait_for_its_last_scrape() -> None:
+    with MetricsServer(CollectorRegistry(), 0) as server:
+        assert not server.linger(0.01)
+        scraping = threading.Timer(
+            0.2, lambda: urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics").close()
+        )
+        scraping.start()
+        # Other questions are no scrapes; this one is before it waits.
+        ask(server, "/healthz")
+        assert server.linger(60.0)
+        scraping.join()

@@ -1,6 +1,8 @@
-"""Each alert raised in a real Prometheus by the fault that it is there for, and silent before and after.
+"""Each alert raised in a real Prometheus by the fault that it is there for, and by no other deployment's.
 
-The figures are published by the real exporters, faulty ones too; "for" and ranges run sixty times faster than deployed.
+There is one deployment for each alert, and a healthy one: a job of its own, whose figures are published by the real
+exporters. All are healthy, then each has its fault, then all are healthy again. "for" and ranges run sixty times faster
+than deployed.
 """
 
 from __future__ import annotations
@@ -17,43 +19,54 @@ from prometheus_client import CollectorRegistry, Gauge
 from consumers.metrics import EvaluatorMetrics, LearnerFigures, LearnerMetrics
 from consumers.metrics_server import MetricsServer
 from dashboards.prometheus_process import RULES, Prometheus
+from serving.red_metrics import RequestMetrics
 
 HURRY = 60.0
 SCRAPE_S = 0.25
+HEALTHY = "healthy"
+DOWN = "EngramProcessDown"
 ALERTS = [
     rule["alert"]
     for group in yaml.safe_load((RULES / "alerts.yml").read_text("utf-8"))["groups"]
     for rule in group["rules"]
 ]
+Raised = set[tuple[str, str]]
 
 
 class Deployment:
-    """A learner and an evaluator, as far as Prometheus sees; `beat` publishes a moment, healthy or with a fault."""
+    """A learner, an evaluator and an API as Prometheus sees them, and what is wrong with them when something is."""
 
-    def __init__(self, stack: contextlib.ExitStack) -> None:
-        registries = CollectorRegistry(), CollectorRegistry(), CollectorRegistry()
-        self._learner, self._evaluator = LearnerMetrics(registries[0]), EvaluatorMetrics(registries[1])
-        self._files = Gauge("process_open_fds", "open", registry=registries[0])
-        Gauge("process_max_fds", "most", registry=registries[0]).set(1000)
-        self._servers = [MetricsServer(registry, 0) for registry in registries]
-        for server in self._servers:
-            stack.callback(server.close)
-        names = ("engram-learner", "engram-evaluator", "engram-doomed")
-        ports = [server.port for server in self._servers]
-        self.targets = {name: f"127.0.0.1:{port}" for name, port in zip(names, ports, strict=True)}
-        self.learned = self.bad = self.drifts = 0
-        self.lag = 0
+    def __init__(self, fault: str) -> None:
+        registry = CollectorRegistry()
+        self._fault = fault
+        self._learner, self._evaluator = LearnerMetrics(registry), EvaluatorMetrics(registry)
+        self._requests = RequestMetrics(registry)
+        self._files = Gauge("process_open_fds", "open", registry=registry)
+        Gauge("process_max_fds", "most", registry=registry).set(1000)
+        self._server: MetricsServer | None = MetricsServer(registry, 0)
+        self.port = self._server.port
+        self._registry = registry
+        self.learned = self.bad = self.drifts = self.lag = self.revoked = self.refused = 0
 
-    def lose_a_process(self) -> None:
-        """The third one ends."""
-        self._servers[2].close()
+    def close(self) -> None:
+        """End it."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
 
-    def beat(self, fault: str | None = None) -> None:
-        """Publish."""
+    def beat(self, *, ill: bool) -> None:
+        """Publish a moment; ill: with the fault."""
+        fault = self._fault if ill else HEALTHY
+        if fault == DOWN:
+            self.close()
+        elif self._server is None:
+            self._server = MetricsServer(self._registry, self.port)
         stands_still = fault in {"EngramLearningStuck", "EngramMergeHeldBack"}
         self.learned += 0 if stands_still else 1000
         self.bad += 50 if fault == "EngramDeadLettersBurning" else 0
         self.drifts += 1 if fault == "EngramDriftDetected" else 0
+        self.revoked += 1 if fault == "EngramRebalancing" else 0
+        self.refused += 1 if fault == "EngramBatchRefused" else 0
         self.lag = (
             self.lag + 200 if fault == "EngramLagGrowing" else 500 if fault == "EngramLearningStuck" else 0
         )
@@ -62,6 +75,12 @@ class Deployment:
         lost = 3 if fault == "EngramAccountingBroken" else 0
         self._learner.observe_checkpoint(9.0 if fault == "EngramCheckpointSlow" else 0.01)
         self._files.set(900 if fault == "EngramFilesRunningOut" else 30)
+        self._requests.observe(
+            "GET",
+            "/v1/models",
+            503 if fault == "EngramApiFailing" else 404,
+            2.0 if fault == "EngramApiSlow" else 0.002,
+        )
         self._learner.publish(
             LearnerFigures(
                 accepted=self.learned + self.bad + waiting + lost,
@@ -79,6 +98,8 @@ class Deployment:
                 checkpoint_bytes=100,
                 checkpoint_time_s=time.time() - old_s,
                 drifts={("hebbian", "adwin"): self.drifts},
+                rebalances={"assigned": 1, "revoked": self.revoked},
+                hand_over={"engram_batch_refused_total": {("torn",): float(self.refused)}},
             )
         )
         best = 0.05 if fault == "EngramBelowFloor" else 0.2
@@ -91,51 +112,55 @@ class Deployment:
         self._evaluator.publish(100_000, figures, lag_s)
 
 
-@pytest.fixture(scope="module")
-def deployment() -> Iterator[Deployment]:
-    with contextlib.ExitStack() as stack:
-        yield Deployment(stack)
+def firing(prometheus: Prometheus) -> Raised:
+    """(alert, deployment) of what fires now."""
+    found = prometheus.instant('ALERTS{alertstate="firing"}')
+    return {(one["metric"]["alertname"], one["metric"]["job"].removeprefix("engram-")) for one in found}
+
+
+class Drill:
+    """What fired while all were healthy, while each had its fault, and when that was over."""
+
+    def __init__(self, prometheus: Prometheus, deployments: list[Deployment]) -> None:
+        self._prometheus = prometheus
+        self._deployments = deployments
+        self.before = self._go_on(lambda _: False, ill=False, timeout_s=6.0)
+        due = {(alert, alert) for alert in ALERTS}
+        self.during = self._go_on(lambda raised: due <= raised, ill=True)
+        self.after = self._go_on(lambda raised: not raised, ill=False)
+
+    def _go_on(self, happened: Callable[[Raised], bool], *, ill: bool, timeout_s: float = 60.0) -> Raised:
+        """Go on until it happened, or the time is over; returns all that fired then."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            for deployment in self._deployments:
+                deployment.beat(ill=ill)
+            raised = firing(self._prometheus)
+            if happened(raised) or time.monotonic() > deadline_s:
+                return raised
+            time.sleep(SCRAPE_S / 2)
 
 
 @pytest.fixture(scope="module")
-def prometheus(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def drill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
     if shutil.which("prometheus") is None:
         pytest.skip("no prometheus: apt-get install prometheus (or Prometheus's own archive) brings it")
-    folder = tmp_path_factory.mktemp("prometheus")
-    with Prometheus(folder, deployment.targets, SCRAPE_S, HURRY) as running:
-        yield running
+    with contextlib.ExitStack() as stack:
+        deployments = {name: Deployment(name) for name in (HEALTHY, *ALERTS)}
+        for deployment in deployments.values():
+            stack.callback(deployment.close)
+        targets = {f"engram-{name}": f"127.0.0.1:{one.port}" for name, one in deployments.items()}
+        folder = tmp_path_factory.mktemp("prometheus")
+        prometheus = stack.enter_context(Prometheus(folder, targets, SCRAPE_S, HURRY))
+        yield Drill(prometheus, list(deployments.values()))
 
 
-def until(
-    deployment: Deployment,
-    prometheus: Prometheus,
-    fault: str | None,
-    happened: Callable[[dict[str, str]], bool],
-    timeout_s: float = 60.0,
-) -> dict[str, str]:
-    """Go on with or without a fault until the alerts are so; returns them, as they are then or at the time-out."""
-    deadline_s = time.monotonic() + timeout_s
-    while True:
-        deployment.beat(fault)
-        alerts = prometheus.alerts()
-        if happened(alerts) or time.monotonic() > deadline_s:
-            return alerts
-        time.sleep(SCRAPE_S / 2)
+@pytest.mark.parametrize("alert", ALERTS)
+def test_an_alert_fires_at_its_fault_and_is_silent_without(alert: str, drill: Drill) -> None:
+    assert {name for name, _ in drill.before if name == alert} == set()
+    assert {where for name, where in drill.during if name == alert} == {alert}
+    assert {name for name, _ in drill.after if name == alert} == set()
 
 
-@pytest.mark.parametrize("alert", [alert for alert in ALERTS if alert != "EngramProcessDown"])
-def test_an_alert_fires_at_its_fault_and_is_silent_without(
-    alert: str, deployment: Deployment, prometheus: Prometheus
-) -> None:
-    assert until(deployment, prometheus, None, lambda alerts: alert not in alerts).get(alert) is None
-    fired = until(deployment, prometheus, alert, lambda alerts: alerts.get(alert) == "firing")
-    assert fired.get(alert) == "firing"
-    calm = until(deployment, prometheus, None, lambda alerts: not alerts)
-    assert calm == {}
-
-
-def test_a_process_that_is_gone_is_missed(deployment: Deployment, prometheus: Prometheus) -> None:
-    assert until(deployment, prometheus, None, lambda alerts: not alerts) == {}
-    deployment.lose_a_process()
-    fired = until(deployment, prometheus, None, lambda alerts: "firing" in alerts.values())
-    assert fired == {"EngramProcessDown": "firing"}
+def test_a_healthy_deployment_raises_nothing_while_all_others_do(drill: Drill) -> None:
+    assert {name for name, where in drill.during if where == HEALTHY} == set()

@@ -48,3 +48,9 @@ def test_a_service_without_a_terminal_speaks_json(tmp_path: Path) -> None:
     assert said[0]["message"].startswith("settings:")
     assert {one["service"] for one in said} == {"producer"}
     assert lines_of(tmp_path, "--log-format", "text")[0].endswith("INFO engram.services: settings:")
+
+
+def test_no_service_waits_for_what_only_pictures_need() -> None:
+    loaded = "import sys, engram.cli; print(*{'matplotlib', 'torch', 'streamlit'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engram import settings as settings_module
+from engram.environment import SECRETS
 from engram.settings import (
     FIELDS,
     Settings,
@@ -17,9 +17,9 @@ from engram.settings import (
     kafka_security,
     load,
     load_saved,
-    time_range_ms,
     to_toml,
 )
+from engram.time_range import time_range_ms
 from eventlog.errors import SettingsError
 
 
@@ -123,6 +123,31 @@ def test_secrets_are_masked_and_never_written() -> None:
     assert child_environment(found, {})["ENGRAM_SASL_PLAIN_PASSWORD"] == secret
 
 
+def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("correct horse\n", "utf-8")
+    found = load({}, environment={"ENGRAM_SASL_PLAIN_PASSWORD_FILE": str(file)})
+    assert found.sasl_plain_password == "correct horse"
+    # A child gets the secret itself: the file may be its parent's alone.
+    assert child_environment(found, {"ENGRAM_SASL_PLAIN_PASSWORD_FILE": str(file)}) == {
+        "ENGRAM_SASL_PLAIN_PASSWORD": "correct horse"
+    }
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe", b"x" * 5000])
+def test_a_file_without_a_secret_is_named(content: bytes | None, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingsError, match=r"ENGRAM_SSL_PASSWORD_FILE is '.*password', expected a file"):
+        load({}, environment={"ENGRAM_SSL_PASSWORD_FILE": str(file)})
+
+
+def test_a_secret_that_is_given_twice_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="given twice, expected one of"):
+        load({}, environment={"ENGRAM_SSL_PASSWORD_FILE": "x", "ENGRAM_SSL_PASSWORD": "y"})
+
+
 def test_a_bad_secret_is_not_repeated_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as error:
         load({}, _toml(tmp_path, "ssl_password = 12345\n"), {})
@@ -167,4 +192,4 @@ def test_a_time_range_that_cannot_be_is_an_error(times: dict[str, str]) -> None:
 def test_every_setting_has_a_description_and_a_flag_of_its_own() -> None:
     assert "None" not in {description(name) for name in FIELDS}
     assert len({flag_name(name) for name in FIELDS}) == len(FIELDS)
-    assert set(FIELDS) >= settings_module.SECRETS
+    assert set(FIELDS) >= SECRETS

@@ -65,7 +65,7 @@ def settings(**changes: Any) -> Settings:
         **{
             "dataset": "synthetic",
             "limit": EVENTS,
-            "models": ("popularity", "batch", "batch_champion"),
+            "models": ("popularity", "batch", "batch_champion", "blend_batch"),
             "retrain_every": EVERY,
             **changes,
         }
@@ -90,7 +90,7 @@ def test_a_replay_that_retrains_gives_the_same_digest_again(inline: dict[str, An
 def test_processes_come_to_what_one_process_does_and_the_report_has_the_steps(
     inline: dict[str, Any], tmp_path: Path
 ) -> None:
-    models = ("--model", "popularity", "--model", "batch", "--model", "batch_champion")
+    models = [flag for model in settings().models for flag in ("--model", model)]
     chosen = ("synthetic", "--limit", str(EVENTS), "--retrain-every", str(EVERY), *models)
     finished = engram(tmp_path, "replay", *chosen, "--out", "run", "--quiet")
     assert finished.returncode == 0, finished.stdout + finished.stderr
@@ -139,11 +139,15 @@ def test_train_on_the_log_so_far_then_promote_and_roll_back(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("train", "nothing"), "batch model is 'nothing', expected one of ['item_factors'"),
+        (("train", "nothing"), "batch model is 'nothing', expected one of ['ials', 'item_factors'"),
         (("train", "item_factors", "--watch"), "expected --watch with at least one of --every"),
         (("train", "item_factors", "--every", "5"), "expected --watch with at least one of --every"),
         (("train", "item_factors", "--until", "soon"), "until is 'soon', expected a number of events, or"),
         (("train", "item_factors"), "expected that of a log with events before now"),
+        (
+            ("replay", "synthetic", "--model", "blend_batch"),
+            "blend_batch has the versions that batch has, expected --model batch too",
+        ),
         (
             ("replay", "synthetic", "--retrain-every", "10", "--model", "popularity"),
             "retrain_every is 10, but batch is not among the models, popularity",

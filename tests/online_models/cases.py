@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.blend import BlendConfig
+from online_models.blend_batch import BlendBatchConfig
+from online_models.blend_config import BlendConfig
 from online_models.decayed_popularity import DecayedPopularityConfig
 from online_models.hebbian import HebbianConfig
 from online_models.interactions import Predictions
@@ -38,6 +39,19 @@ SMALL: dict[str, Callable[[], ModelConfig]] = {
     ),
     "river_funk_mf": lambda: RiverFunkMFConfig(n_factors=3),
     "blend": lambda: BlendConfig(
+        half_life_events=4,
+        half_life_s=240,
+        trend_half_lives_events=(0.7, 8.0),
+        trend_half_lives_s=(40.0, 500.0),
+        slots=3,
+        recall_length=4,
+        short_length=4,
+        long_length=6,
+        correction_length=5,
+        direct_neurons=12,
+        row_synapses=6,
+    ),
+    "blend_batch": lambda: BlendBatchConfig(
         half_life_events=4,
         half_life_s=240,
         trend_half_lives_events=(0.7, 8.0),

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from online_models.ageing import AdaptiveDecayConfig, Ageing
-from online_models.blend import Blend, BlendConfig
+from online_models.blend import Blend
+from online_models.blend_config import BlendConfig
 from online_models.decayed_popularity import DecayedPopularity, DecayedPopularityConfig
 from online_models.drift import Drift
 from online_models.hebbian import Hebbian, HebbianConfig

@@ -8,7 +8,8 @@ import numba
 import numpy as np
 import pytest
 
-from online_models.blend import Blend, BlendConfig
+from online_models.blend import Blend
+from online_models.blend_config import BlendConfig
 from online_models.blend_trends import log_trend, no_trends
 from online_models.blend_weights import age_class, gap_class, rivals_of
 from online_models.model import ClockName, Situation

@@ -38,6 +38,7 @@ KINDS = {
     "content": (True, False),
     "batch": (True, False),
     "batch_champion": (True, False),
+    "blend_batch": (True, False),
 }
 # Models for which the order of arrival matters, whatever the clock says.
 IN_ORDER_OF_ARRIVAL = {
@@ -47,6 +48,7 @@ IN_ORDER_OF_ARRIVAL = {
     "river_biased_mf": "a step of gradient descent starts where the step before it ended",
     "hebbian": "potentials are charged with the synapses of their moment",
     "blend": "a step of gradient descent starts where the step before it ended",
+    "blend_batch": "a step of gradient descent starts where the step before it ended",
     "isgd": "a step of gradient descent starts where the step before it ended",
     "isgd_negatives": "a step of gradient descent starts where the step before it ended",
     "rating_synapses": "residuals, tastes and the readout are taken from the state of their moment",

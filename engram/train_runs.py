@@ -1,0 +1,129 @@
+"""What protocols of `engram train` have in common: ids as rows, runs of models and seeds, tables, files."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engram.figures_table import ratio
+from eventlog.errors import SettingsError
+from online_models.catalogue import ItemFacts
+from producers.columns import RatingColumns
+
+if TYPE_CHECKING:
+    from batch_models.interactions import Interactions
+
+RESULT_FILE: Final = "result.json"
+TABLE_FILE: Final = "table.md"
+# Two-sided 95 % of Student's t by number of runs, from one run (no interval) on.
+_T95: Final = (math.nan, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+
+
+class Rows(NamedTuple):
+    """Rows of users and items: their ids, `S<width>`, in ascending order."""
+
+    users: NDArray[np.bytes_]
+    items: NDArray[np.bytes_]
+
+    def of_users(self, ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
+        """Rows of users, all of which are there; of the shape of ids."""
+        return np.searchsorted(self.users, ids).astype(np.int64)
+
+    def of_items(self, ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
+        """Rows of items, all of which are there; of the shape of ids."""
+        return np.searchsorted(self.items, ids).astype(np.int64)
+
+    def interactions(self, columns: RatingColumns) -> Interactions:
+        """Ratings as a batch model is fitted to them."""
+        from batch_models.interactions import Interactions
+
+        return Interactions(
+            self.of_users(columns.users),
+            self.of_items(columns.items),
+            columns.event_time_ms,
+            columns.ratings.astype(np.float32),
+            len(self.users),
+            len(self.items),
+        )
+
+    def content(self, facts: Sequence[ItemFacts]) -> NDArray[np.float32]:
+        """What is known of the items, see `content_features`."""
+        from batch_models.content_features import content_features
+
+        row_of = {item.decode(): row for row, item in enumerate(self.items.tolist())}
+        return content_features(
+            len(self.items),
+            [(row_of[fact.item], fact.genres, fact.year or 0) for fact in facts if fact.item in row_of],
+        )
+
+
+def train_runs(
+    names: Sequence[str],
+    params: Sequence[str],
+    seeds: Sequence[int],
+    device_name: str,
+    threads: int | None,
+    run_one: Callable[[str, Any, int, Any], dict[str, Any]],
+    result: dict[str, Any],
+    done: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """Run each model with each seed; return `result` with figures of `models`, JSON-able.
+
+    run_one: told name, settings, seed and device. done: told the result so far after each run. Raises `SettingsError` for
+    names, settings or a device that are none.
+    """
+    from batch_models.device import pick_device, use_threads
+    from batch_models.settings_of import settings_of
+
+    settings = settings_of(names, params)
+    try:
+        device = pick_device(device_name)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    result |= {
+        "device": str(device),
+        "threads": use_threads(threads),
+        "seeds": list(seeds),
+        "models": runs,
+    }
+    for seed in seeds:
+        for name in names:
+            try:
+                runs[name].append(run_one(name, settings[name], seed, device))
+            except ValueError as error:
+                raise SettingsError(f"{name}: {error}") from None
+            done(result)
+    return result
+
+
+def interval(values: Sequence[float]) -> str:
+    """Write a mean of 0 to 1, and of several runs the half-width of its 95 % interval."""
+    text = ratio(float(np.mean(values)))
+    if len(values) > 1:
+        # Student's t: the mean of a few runs.
+        spread = (
+            _T95[min(len(values), len(_T95)) - 1] * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+        )
+        text += f" ± {ratio(spread)}"
+    return text
+
+
+def write_result(
+    folder: Path, result: Mapping[str, Any], columns: Sequence[str], rows: Sequence[tuple[str, ...]]
+) -> None:
+    """Write result.json and table.md, each whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [f"| {' | '.join(columns)} |", f"|---|{'---:|' * (len(columns) - 1)}"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    texts = {RESULT_FILE: json.dumps(result, indent=1, allow_nan=False), TABLE_FILE: "\n".join(lines)}
+    for name, text in texts.items():
+        part = folder / f"{name}.part"
+        part.write_text(text + "\n", "utf-8")
+        part.replace(folder / name)
