@@ -103,7 +103,7 @@ class Campaign:
         done = dict.fromkeys(wanted, 0)
         lines: list[Line] = []
         while open_ones := [
-            fault for fault in wanted if done[fault] < wanted[fault] and seeds[fault] < 4 * tries
+            fault for fault in wanted if done[fault] < wanted[fault] and seeds[fault] < 4 * tries + 8
         ]:
             for fault in open_ones:
                 seed = seeds[fault]

@@ -62,7 +62,7 @@ class Clock:
         self.jumps = 0
 
     def _jump(self) -> None:
-        if self._rng.random() < 0.02:
+        if self._rng.random() < 0.2:
             self.jumps += 1
             self._wall_s = float(self._rng.uniform(-400 * DAY_S, 400 * DAY_S))
             self._more_s += float(self._rng.exponential(60.0))

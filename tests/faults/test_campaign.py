@@ -46,7 +46,7 @@ def test_a_seed_that_was_no_try_is_followed_by_another_but_not_for_ever(tmp_path
     seen: list[int] = []
     campaign = Campaign("embedded", None, tmp_path)
     campaign.run([fault("never", Outcome(tries=0, struck=0), seen)], 3)
-    assert seen == list(range(12))
+    assert seen == list(range(20))
 
 
 def test_a_hang_ends_in_the_stated_time_and_is_counted(tmp_path: Path) -> None:
