@@ -18,6 +18,7 @@ COPY evaluation evaluation
 COPY batch_models batch_models
 COPY consumers consumers
 COPY serving serving
+COPY chaos chaos
 COPY engram engram
 RUN pip install --no-deps --no-build-isolation .
 

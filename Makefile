@@ -5,6 +5,7 @@ VENV ?= .venv
 LOG ?= embedded
 ARGS ?=
 JOBS ?= 2
+RESULTS ?= runs/faults.jsonl
 DATA ?= $(or $(ENGRAM_DATA_DIR),data)
 
 BIN := $(VENV)/bin
@@ -13,7 +14,7 @@ LOCKED := $(PIP) install --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo demo-light app gpu-bench test test-full lint format lock bench batch observe figures clean
+.PHONY: help install demo demo-light app gpu-bench test test-full test-faults lint format lock bench batch observe figures clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +37,9 @@ test: $(VENV)/.dev ## Run the tests (20 minutes at most on two cores), with a re
 
 test-full: $(VENV)/.dev ## Run all tests, long ones too
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=30 $(ARGS)
+
+test-faults: $(VENV)/.dev ## Try every fault on both logs, an hour or more; goes on where it was stopped (RESULTS=FILE)
+	@$(BIN)/python -m tests.faults.campaign --results "$(RESULTS)" $(ARGS)
 
 lint: $(VENV)/.dev ## Check style and types
 	@$(BIN)/ruff check .

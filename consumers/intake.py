@@ -157,6 +157,9 @@ class Intake:
         self._ready_keys = np.zeros((2, 0), np.int64)  # of `_ready`, when there is a merge
         self.accepted = 0
         self.taken_append_ms = 0  # when the log took the newest event that `take` gave out
+        self.marks: dict[
+            int, tuple[int, int]
+        ] = {}  # {partition: offset, append time in ms} of the last event taken
         self.totals: dict[str, int | None] = {}
 
     def offer(self, partition: int, decoded: Decoded) -> None:
@@ -212,6 +215,7 @@ class Intake:
         self._ready_at += len(events)
         if len(events):
             self.taken_append_ms = int(events.append_time_ms.max())
+            self._mark(events)
         rejects: list[DeadLetter] = []
         for partition, state in self._partitions.items():
             if state.rejects:
@@ -220,6 +224,13 @@ class Intake:
                 state.rejects = state.rejects[len(passed) :]
                 rejects.extend(passed)
         return Taken(events, rejects) if len(events) or rejects else None
+
+    def _mark(self, events: EventBatch) -> None:
+        for partition in self._partitions:
+            mine = np.flatnonzero(events.partition == partition)
+            if len(mine):
+                last = int(mine[-1])
+                self.marks[partition] = (int(events.offset[last]), int(events.append_time_ms[last]))
 
     def _next_event(self, partition: int) -> tuple[Position, Moment]:
         """Where the next event of `partition` to be taken stands, and its key: at least the frontier, if unread."""
@@ -309,6 +320,7 @@ class Intake:
             "frontiers": {str(p): list(self._frontier_at_position(p)) for p in positions},
             "open": {str(p): sorted(state.passed.open) for p, state in self._partitions.items()},
             "ended": {str(p): dict(state.passed.ended) for p, state in self._partitions.items()},
+            "marks": {str(p): list(mark) for p, mark in self.marks.items()},
             "totals": self.totals,
             "accepted": self.accepted - self.waiting,
         }
@@ -332,6 +344,8 @@ class Intake:
                 sources.ended = dict(meta["ended"][key])
         self.totals = dict(meta["totals"])
         self.accepted = meta["accepted"]
+        # Checkpoints of 0.1.0 have no marks.
+        self.marks = {int(p): (offset, time_ms) for p, (offset, time_ms) in meta.get("marks", {}).items()}
 
 
 def grown_meta(meta: Mapping[str, Any], partitions: int, of: Sequence[int]) -> dict[str, Any]:
@@ -349,6 +363,7 @@ def grown_meta(meta: Mapping[str, Any], partitions: int, of: Sequence[int]) -> d
             name: {str(p): meta[name][f] for p, f in came_from.items()}
             for name in ("frontiers", "open", "ended")
         },
+        "marks": {key: mark for key, mark in meta.get("marks", {}).items() if int(key) in of},
         "totals": dict(meta["totals"]),
         "accepted": meta["accepted"] if min(of) < partitions else 0,
     }

@@ -26,6 +26,7 @@ from consumers.learner_metrics import LearnerPublisher
 from consumers.metrics import LearnerMetrics
 from consumers.model_versions import ModelVersions
 from consumers.stream import Source, Stream
+from consumers.topic_identity import check_is_same_topic, way_out
 from eventlog.deadletter import DeadLetter
 from eventlog.decode import Limits, decode
 from eventlog.errors import BrokerError, FencedError
@@ -89,7 +90,8 @@ class Learner:
         self._log = log
         self._topics = topics
         self._config = config
-        self._partitions = log.partition_count(topics.ratings)
+        with way_out():
+            self._partitions = log.partition_count(topics.ratings)
         self._checkpoints = checkpoint_directory
         self._writer = log.writer()
         self._catalogue = CatalogueReader(log, topics.items)
@@ -119,7 +121,9 @@ class Learner:
         shares = self._config.lane.share and not self._config.merge and self._partitions > 1
         exchange = self._exchange if shares else None
         of, folder, epochs = self._config.lane, self._checkpoints, self._config.group
-        return Stream(number, group, source, of, folder, hand_over, exchange, epochs=epochs)
+        stream = Stream(number, group, source, of, folder, hand_over, exchange, epochs=epochs)
+        check_is_same_topic(self._log, self._topics.ratings, stream.intake.marks)
+        return stream
 
     def _open_reader(self) -> LogReader | None:
         """A reader of what all lanes read, from where they have read to; None without a lane."""
@@ -201,9 +205,13 @@ class Learner:
 
         events: about how many to poll, `batch_size` by default; changes no result.
         """
+        with way_out():
+            return self._step(timeout_s, events or self._config.batch_size)
+
+    def _step(self, timeout_s: float, events: int) -> int:
         self._between_steps = False
         started = time.monotonic()
-        self._poll(timeout_s, events or self._config.batch_size)
+        self._poll(timeout_s, events)
         failpoint("polled")
         self._waits = False
         taken = sum(self._learn(stream) for stream in self._streams)

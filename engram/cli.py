@@ -11,6 +11,7 @@ import typer
 
 from engram import checkpoint_cli, data_cli, dlq_cli, kafka_cli, models_cli
 from engram.app_command import app as app_command
+from engram.chaos_command import chaos
 from engram.compare_command import compare, compare_cell
 from engram.demo_command import demo
 from engram.diversity_command import diversity_command
@@ -75,6 +76,7 @@ app.command()(offsets)
 app.command()(report)
 app.command()(history)
 app.command()(graph)
+app.command()(chaos)
 app.command("recommend")(recommend_command)
 app.add_typer(data_cli.app, name="data")
 app.add_typer(kafka_cli.app, name="kafka")

@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "batch_models": {"eventlog", "evaluation"},
     "consumers": {"eventlog", "online_models", "evaluation"},
     "serving": {"eventlog", "online_models", "consumers"},
+    "chaos": {"eventlog", "producers", "online_models", "evaluation", "consumers"},
     "dashboards": {"consumers.metric", "consumers.metrics_table"},
     "engram": {
         "eventlog",
@@ -34,6 +35,7 @@ MAY_IMPORT = {
         "batch_models",
         "consumers",
         "serving",
+        "chaos",
     },
 }
 # A part of a folder that may import less than the folder: the page speaks to the API alone.

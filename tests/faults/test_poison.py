@@ -13,6 +13,10 @@ import msgspec
 import numpy as np
 import pytest
 
+from chaos.storm import Storm
+from chaos.stream import SOURCE, create_topics, make_events, messages
+from chaos.verdict import read_topic
+from chaos.victim import Job, Server
 from consumers.checkpoint import CheckpointStore
 from eventlog.controls import Control, ControlKind
 from eventlog.deadletter import Reason
@@ -23,10 +27,6 @@ from eventlog.open_log import open_log
 from eventlog.partitioner import partitions_of
 from eventlog.topics import Topics
 from tests.faults.poison import MAX_MESSAGE_BYTES, AnyKind, Expected, kinds_for, poisoned
-from tests.faults.storm import Storm
-from tests.faults.stream import SOURCE, create_topics, make_events, messages
-from tests.faults.verdict import read_topic
-from tests.faults.victim import Job, Server
 
 GOOD, BAD = 4000, 1000
 Position = tuple[int, int, int | None]

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from chaos.stream import Shape, make_events, single, write_stream
+from chaos.verdict import judge, read_topic, read_truth
 from consumers.checkpoint import CheckpointStore
 from consumers.lane_config import LaneConfig
 from consumers.learner import Learner, LearnerConfig
@@ -16,8 +18,6 @@ from consumers.predictions import PredictionBlock, decode_prediction
 from eventlog.log import Log
 from eventlog.sqlite_log import SqliteLog
 from eventlog.topics import Topics
-from tests.faults.stream import Shape, make_events, single, write_stream
-from tests.faults.verdict import judge, read_topic, read_truth
 
 TOPICS = Topics.with_prefix("verdict")
 

@@ -1,6 +1,6 @@
-"""The processes that the fault tests kill, and the fork server that starts them.
+"""The processes that faults strike, and the fork server that starts them.
 
-`python -m tests.faults.victim` imports everything and compiles the kernels once, then forks one child per life: a
+`python -m chaos.victim` imports everything and compiles the kernels once, then forks one child per life: a
 life costs milliseconds. Logs are opened in the children only. Commands and answers are JSON lines, see `Server`.
 """
 
@@ -21,12 +21,13 @@ from typing import IO, Any, Self
 
 import msgspec
 
+from chaos.stream import Shape, make_events, write_stream
 from eventlog.decode import Limits
+from eventlog.log import Log
 from online_models.model import ClockName
 from producers.synthetic import SyntheticConfig, SyntheticStream
-from tests.faults.stream import Shape, make_events, write_stream
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 MODELS = ("popularity", "decayed_popularity", "hebbian")
 
 
@@ -59,11 +60,19 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     replay: ReplayOf | None = None
 
 
+Wrap = Callable[[Log], Log]
+
+
+def as_it_is(log: Log) -> Log:
+    """Return the log itself."""
+    return log
+
+
 # --- roles: run in the child ---------------------------------------------------------------------------------------
 
 
-def learn(job: Job) -> None:
-    """Learn the ratings topic to its end."""
+def learn(job: Job, wrap: Wrap = as_it_is) -> None:
+    """Learn the ratings topic to its end; one that fails commits nothing more, and lets others have its checkpoints."""
     from consumers.lane_config import LaneConfig
     from consumers.learner import Learner, LearnerConfig
     from eventlog.open_log import open_log
@@ -76,13 +85,18 @@ def learn(job: Job) -> None:
         checkpoint_every_s=3600.0,
         limits=job.limits,
     )
-    with open_log(job.log) as log:
+    with wrap(open_log(job.log)) as log:
         learner = Learner(log, Topics.with_prefix(job.prefix), config, Path(job.directory))
-        learner.run()
+        try:
+            learner.run()
+        except BaseException:
+            for stream in learner.streams:
+                stream.close()
+            raise
         learner.close()
 
 
-def evaluate(job: Job) -> None:
+def evaluate(job: Job, wrap: Wrap = as_it_is) -> None:
     """Evaluate the predictions topic until its lane has ended; write the digests."""
     from consumers.checkpoint import CheckpointStore
     from consumers.evaluator import CheckpointPolicy, Evaluator
@@ -96,7 +110,7 @@ def evaluate(job: Job) -> None:
     policy = CheckpointPolicy(job.checkpoint_every_events, 3600.0)
     topic = Topics.with_prefix(job.prefix).predictions
     with (
-        open_log(job.log) as log,
+        wrap(open_log(job.log)) as log,
         Evaluator(log, topic, config=config, store=store, policy=policy) as evaluator,
     ):
         while not evaluator.done:
@@ -106,7 +120,7 @@ def evaluate(job: Job) -> None:
         Path(job.directory, "result.json").write_bytes(msgspec.json.encode(result))
 
 
-def produce(job: Job) -> None:
+def produce(job: Job, wrap: Wrap = as_it_is) -> None:
     """Replay a synthetic stream, from where the log has it."""
     from eventlog.open_log import open_log
     from eventlog.topics import Topics
@@ -114,7 +128,7 @@ def produce(job: Job) -> None:
 
     assert job.replay is not None
     pace = Pace(pack=job.replay.pack, rate=job.replay.rate)
-    with open_log(job.log) as log:
+    with wrap(open_log(job.log)) as log:
         replay = Replay(log, Topics.with_prefix(job.prefix), synthetic(job.replay), pace)
         replay.run()
         replay.close()
@@ -125,7 +139,7 @@ def synthetic(replay: ReplayOf) -> SyntheticStream:
     return SyntheticStream(SyntheticConfig(events=replay.events, users=replay.users, items=400))
 
 
-ROLES: dict[str, Callable[[Job], None]] = {"producer": produce, "learner": learn, "evaluator": evaluate}
+ROLES: dict[str, Callable[..., None]] = {"producer": produce, "learner": learn, "evaluator": evaluate}
 
 
 # --- the fork server -----------------------------------------------------------------------------------------------
@@ -214,13 +228,16 @@ def _wait(pid: int, seconds: float) -> int | None:
 
 
 class Server:
-    """The client's side of the fork server: starts lives, kills them, and tells how they ended."""
+    """The client's side of the fork server: starts lives, kills them, and tells how they ended.
 
-    def __init__(self) -> None:
+    module: the server's, which ends in `serve`; another one than this has more roles.
+    """
+
+    def __init__(self, module: str = "chaos.victim") -> None:
         # One thread each: a fork takes only the forking thread along.
         single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.victim"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
@@ -236,6 +253,16 @@ class Server:
         """Send SIGKILL to the life's group; one that has ended already stays as it ended."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
+
+    def freeze(self, pid: int) -> None:
+        """Stop the life's group where it stands, until `thaw` or `kill`."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGSTOP)
+
+    def thaw(self, pid: int) -> None:
+        """Let the life's group go on."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGCONT)
 
     def wait(self, pid: int, seconds: float) -> int | None:
         """Wait for a life's end, at most `seconds`; returns its status, negative for a signal, None while it lives."""
@@ -268,6 +295,11 @@ class Server:
         return msgspec.json.decode(line)
 
 
-if __name__ == "__main__":
+def serve() -> None:
+    """Be the fork server, on standard input and output."""
     _warm()
     _serve(sys.stdin.buffer, sys.stdout.buffer)
+
+
+if __name__ == "__main__":
+    serve()
