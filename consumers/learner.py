@@ -116,10 +116,9 @@ class Learner:
         )
 
     def _open_stream(self, number: int, group: Sequence[int]) -> Stream:
-        source = Source(self._topics.ratings, self._partitions)
         hand_over = None if self._versions is None else self._hand_over
         shares = self._config.lane.share and not self._config.merge and self._partitions > 1
-        exchange = self._exchange if shares else None
+        exchange, source = self._exchange if shares else None, Source(self._topics.ratings, self._partitions)
         of, folder, epochs = self._config.lane, self._checkpoints, self._config.group
         stream = Stream(number, group, source, of, folder, hand_over, exchange, epochs=epochs)
         check_is_same_topic(self._log, self._topics.ratings, stream.intake.marks)
