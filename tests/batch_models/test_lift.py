@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 
 from batch_models.interactions import Interactions
 from batch_models.lift import LiftConfig, lift_tables
+
+pytestmark = pytest.mark.oracle
 
 ITEMS = 6
 CONFIG = LiftConfig(length=2, step_decay=0.5, gap_scale_s=10.0, gap_exponent=1.0, reverse=0.25, prior=4.0)

@@ -34,7 +34,7 @@ ADAPTIVE = cases(lambda model: model.adapt is not Model.adapt)
 
 
 def test_which_models_adapt() -> None:
-    assert {case.name for case in ADAPTIVE} == {"blend", "decayed_popularity", "hebbian"}
+    assert {case.name for case in ADAPTIVE} == {"blend", "blend_batch", "decayed_popularity", "hebbian"}
 
 
 def walked(driver: Driver, ageing: AgeingOracle) -> Iterator[tuple[Event, float, float]]:
