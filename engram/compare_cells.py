@@ -22,6 +22,7 @@ from engram.run_folder import IDENTITY
 from engram.settings import Settings
 from engram.source import SYNTHETIC
 from eventlog.errors import SettingsError
+from online_models.blend_batch import BlendBatch
 from online_models.registry import MODELS
 from producers.datasets import DATASETS
 
@@ -115,7 +116,7 @@ def parse_streams(text: str) -> tuple[StreamChoice, ...]:
 
 
 def choose_models(named: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return the floors and the models named, all when none is, and {model left out: the package it lacks}.
+    """Return the floors and the models named, all when none is, and {model left out: what it lacks}.
 
     Raises `SettingsError` for an unknown name, and for one that is named and lacks its package.
     """
@@ -124,6 +125,9 @@ def choose_models(named: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]
         raise SettingsError(f"model is {unknown}, expected some of {sorted(MODELS)}")
     chosen, lacking = [], {}
     for name in dict.fromkeys((*FLOORS, *(named or MODELS))):
+        if name == BlendBatch.name and not named:
+            lacking[name] = f"{name} has no versions of a batch model here: engram replay --retrain-every has"
+            continue
         try:
             MODELS[name]()
         except ModuleNotFoundError as error:

@@ -1,0 +1,69 @@
+"""The tutorial, followed to the letter: each command of docs/tutorial.md, and each line that it promises to print."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+TUTORIAL = Path(__file__).parent.parent / "docs" / "tutorial.md"
+
+
+class Step(NamedTuple):
+    """Commands, and the lines that are promised of them."""
+
+    commands: str
+    lines: tuple[str, ...]
+
+
+def steps(text: str) -> Iterator[Step]:
+    """Each block of `sh`, with the block of `text` that comes before the next; `sh-once` is not for a test."""
+    blocks = re.findall(r"^```(\S+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    for at, (language, content) in enumerate(blocks):
+        if language == "sh":
+            follows = at + 1 < len(blocks) and blocks[at + 1][0] == "text"
+            yield Step(content, tuple(blocks[at + 1][1].splitlines()) if follows else ())
+
+
+def promised(line: str) -> re.Pattern[str]:
+    """Match the line's words in a row, however they are spaced; `...` is anything."""
+    words = [re.escape(word).replace(r"\.\.\.", ".*") for word in line.split()]
+    return re.compile(r"\s+".join(words))
+
+
+def test_a_line_is_its_words() -> None:
+    assert promised("1 Titanic (1997)").search("  1   Titanic  (1997)   1997")
+    assert not promised("1 Titanic (1997)").search("1 Titanic (1998)")
+    assert promised("digest ...").search("digest 0a1d")
+
+
+def test_whoever_follows_the_tutorial_gets_what_it_shows(data_dir: Path, tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "ENGRAM_DATA_DIR": str(data_dir),
+        "COLUMNS": "160",
+        "NO_COLOR": "1",
+    }
+    followed = 0
+    for step in steps(TUTORIAL.read_text()):
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", step.commands],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=1_200,
+        )
+        said = done.stdout + done.stderr
+        missing = [line for line in step.lines if not promised(line).search(said)]
+        assert not missing, f"{step.commands}\nsaid\n{said}"
+        followed += 1
+    assert followed == 6
