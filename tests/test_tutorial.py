@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
 TUTORIAL = Path(__file__).parent.parent / "docs" / "tutorial.md"
 
 
