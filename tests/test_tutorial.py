@@ -61,6 +61,7 @@ def test_whoever_follows_the_tutorial_gets_what_it_shows(data_dir: Path, tmp_pat
             timeout=1_200,
         )
         said = done.stdout + done.stderr
+        assert done.returncode == 0, f"{step.commands}\nsaid\n{said}"
         missing = [line for line in step.lines if not promised(line).search(said)]
         assert not missing, f"{step.commands}\nsaid\n{said}"
         followed += 1
