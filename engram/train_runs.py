@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from batch_models.content_features import ContentConfig, content_features
+from batch_models.item_text import ItemRecord
 from engram.figures_table import ratio
 from eventlog.errors import SettingsError
-from online_models.catalogue import ItemFacts
+from eventlog.metadata import ItemMetadata
 from producers.columns import RatingColumns
 
 if TYPE_CHECKING:
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
 
 RESULT_FILE: Final = "result.json"
 TABLE_FILE: Final = "table.md"
+_FITS: Final = "fits"
 # Two-sided 95 % of Student's t by number of runs, from one run (no interval) on.
 _T95: Final = (math.nan, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
@@ -52,15 +58,68 @@ class Rows(NamedTuple):
             len(self.items),
         )
 
-    def content(self, facts: Sequence[ItemFacts]) -> NDArray[np.float32]:
-        """What is known of the items, see `content_features`."""
-        from batch_models.content_features import content_features
+    def content(
+        self, known: Sequence[ItemMetadata], config: ContentConfig, before_ms: int
+    ) -> NDArray[np.float32]:
+        """What is known of the items, see `content_features`; of tags, those of up to `before_ms`, event time.
 
+        Raises `SettingsError` for a model that cannot be read.
+        """
         row_of = {item.decode(): row for row, item in enumerate(self.items.tolist())}
-        return content_features(
-            len(self.items),
-            [(row_of[fact.item], fact.genres, fact.year or 0) for fact in facts if fact.item in row_of],
-        )
+        records = [
+            ItemRecord(
+                row_of[item.item],
+                item.title,
+                item.year or 0,
+                item.genres,
+                [tag.text for tag in item.tags if tag.event_time_ms <= before_ms],
+            )
+            for item in known
+            if item.item in row_of
+        ]
+        try:
+            return content_features(len(self.items), records, config)
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
+
+
+class Kept(NamedTuple):
+    """What a command leaves in the folder `out` for one that goes on: finished runs, and fits after each epoch.
+
+    resume: go on with it; False begins anew.
+    """
+
+    out: Path
+    resume: bool = False
+
+    def runs(self, result: Mapping[str, Any]) -> Mapping[str, list[dict[str, Any]]]:
+        """Return finished runs by model, of the same protocol, data and program as `result` is of.
+
+        Raises `SettingsError` for a file that is no result.
+        """
+        path = self.out / RESULT_FILE
+        if not self.resume or not path.exists():
+            return {}
+        try:
+            earlier = json.loads(path.read_text("utf-8"))
+            same = all(
+                earlier[name] == result[name] for name in ("protocol", "data_digest", "content", "versions")
+            )
+            return dict(earlier["models"]) if same else {}
+        except (ValueError, KeyError, TypeError) as error:
+            raise SettingsError(f"out holds {path.name} that cannot be gone on with: {error!r}") from None
+
+    @contextlib.contextmanager
+    def folder(self, name: str, seed: int, settings: Mapping[str, Any], data_digest: str) -> Iterator[Path]:
+        """Yield the folder of a run's fits, which is removed when the run is done, and stays if it fails."""
+        said = json.dumps([settings, data_digest], sort_keys=True)
+        folder = self.out / _FITS / f"{name}-{seed}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+        if not self.resume:
+            shutil.rmtree(folder, ignore_errors=True)
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # others are still there
+            (self.out / _FITS).rmdir()
 
 
 def train_runs(
@@ -69,16 +128,18 @@ def train_runs(
     seeds: Sequence[int],
     device_name: str,
     threads: int | None,
-    run_one: Callable[[str, Any, int, Any], dict[str, Any]],
+    run_one: Callable[[str, Any, int, Any, Path], dict[str, Any]],
     result: dict[str, Any],
     done: Callable[[dict[str, Any]], None],
+    kept: Kept,
 ) -> dict[str, Any]:
     """Run each model with each seed; return `result` with figures of `models`, JSON-able.
 
-    run_one: told name, settings, seed and device. done: told the result so far after each run. Raises `SettingsError` for
-    names, settings or a device that are none.
+    run_one: told name, settings, seed, device, and a folder that keeps what is half done. done: told the result so far
+    after each run. Raises `SettingsError` for names, settings or a device that are none.
     """
     from batch_models.device import pick_device, use_threads
+    from batch_models.settings_of import described as plain
     from batch_models.settings_of import settings_of
 
     settings = settings_of(names, params)
@@ -87,6 +148,7 @@ def train_runs(
     except ValueError as error:
         raise SettingsError(str(error)) from None
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    earlier = kept.runs(result)
     result |= {
         "device": str(device),
         "threads": use_threads(threads),
@@ -95,8 +157,17 @@ def train_runs(
     }
     for seed in seeds:
         for name in names:
+            described = plain(settings[name])
+            same = [
+                one for one in earlier.get(name, ()) if (one["seed"], one["settings"]) == (seed, described)
+            ]
+            if same:
+                runs[name].append(same[0])
+                done(result)
+                continue
             try:
-                runs[name].append(run_one(name, settings[name], seed, device))
+                with kept.folder(name, seed, described, result["data_digest"]) as folder:
+                    runs[name].append(run_one(name, settings[name], seed, device, folder))
             except ValueError as error:
                 raise SettingsError(f"{name}: {error}") from None
             done(result)

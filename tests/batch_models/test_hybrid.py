@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 from batch_models.content_features import content_features  # noqa: E402
 from batch_models.hybrid import Hybrid, HybridConfig, HybridScorer, NextItem, first_shares  # noqa: E402
 from batch_models.interactions import Interactions  # noqa: E402
+from batch_models.item_text import ItemRecord  # noqa: E402
 from batch_models.sequences import (  # noqa: E402
     PADDING,
     Windows,
@@ -32,7 +33,9 @@ def rounds() -> Interactions:
 
 
 def made(seed: int = 0) -> Hybrid:
-    content = content_features(ITEMS, [(0, ["Drama", "War"], 1994), (3, ["Drama"], 0)])
+    content = content_features(
+        ITEMS, [ItemRecord(0, "One", 1994, ["Drama", "War"]), ItemRecord(3, "Two", 0, ["Drama"])]
+    )
     lift = np.random.default_rng(5).random((3, ITEMS, ITEMS), np.float32)
     model = Hybrid(CONFIG, content, np.ones(ITEMS, np.float32), seed, lift=lift)
     with torch.no_grad():
@@ -62,7 +65,12 @@ def test_padding_changes_nothing() -> None:
 
 
 def test_content_by_hand() -> None:
-    features = content_features(4, [(0, ["War", "Drama"], 1994), (2, ["War"], 1888), (3, [], 2050)])
+    known = [
+        ItemRecord(0, "", 1994, ["War", "Drama"]),
+        ItemRecord(2, "", 1888, ["War"]),
+        ItemRecord(3, "", 2050, []),
+    ]
+    features = content_features(4, known)
     half = 0.5**0.5
     assert features.shape == (4, 14)
     assert features[0] == pytest.approx([half, half, *[0] * 8, 1, 0, 0, 0])
