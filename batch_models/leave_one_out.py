@@ -100,15 +100,15 @@ def run(
     }, final
 
 
-def curves_of(curves: Mapping[str, list[Epoch]]) -> dict[str, list[dict[str, Any]]]:
-    """Epochs of stages, JSON-able."""
+def curves_of(curves: Mapping[str, list[Epoch]], measure: str = "ndcg@10") -> dict[str, list[dict[str, Any]]]:
+    """Epochs of stages, JSON-able. measure: what validation is called."""
     return {
         stage: [
             {
                 "epoch": epoch.number,
                 "loss": None if epoch.loss != epoch.loss else epoch.loss,
                 "seconds": epoch.seconds,
-                "ndcg@10": epoch.validation,
+                measure: epoch.validation,
             }
             for epoch in epochs
         ]

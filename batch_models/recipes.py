@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from batch_models import distributed
 from batch_models.content_based import ContentBased, ContentBasedConfig
@@ -23,7 +23,7 @@ from batch_models.gmf import GMF, GMFConfig
 from batch_models.hybrid import Hybrid, HybridConfig, HybridScorer, NextItem
 from batch_models.ials import IALS, IALSConfig
 from batch_models.interactions import Interactions, recency_weights
-from batch_models.item_popularity import item_popularity
+from batch_models.item_popularity import Popularity, item_popularity
 from batch_models.lift import LiftConfig, lift_tables
 from batch_models.mf import MF, MFConfig
 from batch_models.mlp import MLP, MLPConfig
@@ -213,6 +213,8 @@ class Work:
     ) -> None:
         """Fit a model, which is on the device, in place. scorer: answers questions with it."""
         validate = self.validate
+        if isinstance(objective, Ratings):
+            _blank_unrated(model, self.data)
         kept = None if self.folder is None else self.folder / f"{name}.safetensors"
 
         def told(epoch: Epoch) -> None:
@@ -248,19 +250,15 @@ class Work:
         return AllItems(self.data, weights, stage.loss, stage.negatives, self.device)
 
 
-class Popularity:
-    """Scores an item by how many users have had it."""
-
-    def __init__(self, data: Interactions, device: torch.device) -> None:
-        self.count = torch.from_numpy(item_popularity(data)).to(device)  # [items]
-
-    def __call__(self, users: Tensor, items: Tensor) -> Tensor:
-        """See `Scorer`."""
-        return self.count[items]  # [b, m]
-
-    def all_items(self, users: Tensor) -> Tensor:
-        """See `Scorer`."""
-        return self.count.expand(len(users), -1)  # [b, items]
+def _blank_unrated(model: nn.Module, data: Interactions) -> None:
+    """Let vectors of users and items without a rating be 0: nothing would ever move them from where they began."""
+    with torch.no_grad():
+        for name, table in model.named_parameters():
+            rows = {"user": data.user, "item": data.item}.get(name.rsplit(".", 1)[-1])
+            if rows is not None:
+                unrated = np.ones(len(table), np.bool_)
+                unrated[rows] = False
+                table[torch.from_numpy(unrated).to(table.device)] = 0.0
 
 
 def _popularity(work: Work, _settings: PopularitySettings) -> Scorer:

@@ -22,11 +22,12 @@ from eventlog.errors import SettingsError
 
 
 class Protocol(enum.StrEnum):
-    """What a model is trained for: `log`, for the stream; `leave-one-out` (He et al. 2017), `time-split`: to be tested."""
+    """What a model is trained for: `log`, for the stream; to be tested: `leave-one-out` (He et al. 2017), the others."""
 
     LOG = "log"
     LEAVE_ONE_OUT = "leave-one-out"
     TIME_SPLIT = "time-split"
+    RATINGS = "ratings"
 
 
 _HELP: Final = (
@@ -39,7 +40,7 @@ By = Annotated[
     typer.Option(
         "--protocol",
         help="log: a version for the learners. Fit and test: leave-one-out, among 99 negatives; time-split, the newest fifth, "
-        "among all items.",
+        "among all items; ratings, the newest fifth, by squared error.",
     ),
 ]
 Until = Annotated[
@@ -160,7 +161,7 @@ def train(
         fit_and_test(
             settings,
             models,
-            by_time=by is Protocol.TIME_SPLIT,
+            protocol=by.value,
             data=data,
             relevant=relevant,
             param=param or (),

@@ -103,7 +103,8 @@ class Kept(NamedTuple):
         try:
             earlier = json.loads(path.read_text("utf-8"))
             same = all(
-                earlier[name] == result[name] for name in ("protocol", "data_digest", "content", "versions")
+                earlier.get(name) == result.get(name)
+                for name in ("protocol", "data_digest", "content", "versions")
             )
             return dict(earlier["models"]) if same else {}
         except (ValueError, KeyError, TypeError) as error:
@@ -132,23 +133,28 @@ def train_runs(
     result: dict[str, Any],
     done: Callable[[dict[str, Any]], None],
     kept: Kept,
+    *,
+    rated: bool = False,
 ) -> dict[str, Any]:
     """Run each model with each seed; return `result` with figures of `models`, JSON-able.
 
     run_one: told name, settings, seed, device, and a folder that keeps what is half done. done: told the result so far
-    after each run. Raises `SettingsError` for names, settings or a device that are none.
+    after each run. rated: with the settings of models that predict ratings. Raises `SettingsError` for names, settings or a device that are none.
     """
     from batch_models.device import pick_device, use_threads
+    from batch_models.rating_settings import rating_settings
     from batch_models.settings_of import described as plain
     from batch_models.settings_of import settings_of
 
-    settings = settings_of(names, params)
+    settings = settings_of(names, params, rating_settings() if rated else None)
     try:
         device = pick_device(device_name)
     except ValueError as error:
         raise SettingsError(str(error)) from None
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     earlier = kept.runs(result)
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    # Models that were done before and are not named stay in the table.
+    runs |= {name: done_before for name, done_before in earlier.items() if name not in runs}
     result |= {
         "device": str(device),
         "threads": use_threads(threads),
