@@ -10,7 +10,7 @@ import typer
 
 from batch_models.content_features import CONTENTS, GENRES, ContentConfig
 from batch_models.names import BATCH_MODELS
-from batch_models.trainers import TRAINERS
+from batch_models.trainers import TRAINERS, TUNERS
 from engram import options
 from engram.options import settings_command
 from engram.parts import METRICS
@@ -89,6 +89,14 @@ ContentModel = Annotated[
 ContentCache = Annotated[
     Path, typer.Option(help="Protocols: folder that keeps vectors of texts, by what they are of.")
 ]
+FullEvery = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help=f"With --watch: train on everything every so many versions; in between tune the version before on the events "
+        f"since ({', '.join(TUNERS)}).",
+    ),
+]
 # Hidden: for `engram replay`, whose trainer ends with the stream.
 UntilEnd = Annotated[bool, typer.Option("--until-end", hidden=True)]
 Data = Annotated[
@@ -132,6 +140,7 @@ def train(
     every: Every = None,
     every_hours: EveryHours = None,
     on_drift: OnDrift = False,
+    full_every: FullEvery = 1,
     data: Data = None,
     relevant: Relevant = 4.0,
     param: Param = None,
@@ -185,4 +194,5 @@ def train(
         watch=watch,
         until_end=until_end,
         with_parent=with_parent,
+        full_every=full_every,
     )
