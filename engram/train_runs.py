@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
+import io
 import json
 import math
 import shutil
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 RESULT_FILE: Final = "result.json"
 TABLE_FILE: Final = "table.md"
+RUNS_FILE: Final = "runs.csv"
+CURVES_FILE: Final = "curves.csv"
+_NO_FIGURES: Final = ("settings", "curves", "by_user_band", "by_item_band")
 _FITS: Final = "fits"
 # Two-sided 95 % of Student's t by number of runs, from one run (no interval) on.
 _T95: Final = (math.nan, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
@@ -195,12 +200,58 @@ def interval(values: Sequence[float]) -> str:
 def write_result(
     folder: Path, result: Mapping[str, Any], columns: Sequence[str], rows: Sequence[tuple[str, ...]]
 ) -> None:
-    """Write result.json and table.md, each whole or not at all."""
+    """Write result.json, table.md, runs.csv (a row a run) and curves.csv (a row an epoch), each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f"| {' | '.join(columns)} |", f"|---|{'---:|' * (len(columns) - 1)}"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
-    texts = {RESULT_FILE: json.dumps(result, indent=1, allow_nan=False), TABLE_FILE: "\n".join(lines)}
+    texts = {
+        RESULT_FILE: json.dumps(result, indent=1, allow_nan=False),
+        TABLE_FILE: "\n".join(lines),
+        RUNS_FILE: _csv(_run_rows(result)),
+        CURVES_FILE: _csv(_curve_rows(result)),
+    }
     for name, text in texts.items():
         part = folder / f"{name}.part"
         part.write_text(text + "\n", "utf-8")
         part.replace(folder / name)
+
+
+def _run_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A run as one row: what it came to, with the names of parts before the names of their figures."""
+    rows = []
+    for name, runs in result["models"].items():
+        for run in runs:
+            row: dict[str, Any] = {"model": name, "seed": run["seed"]}
+            for key, value in run.items():
+                if key in _NO_FIGURES:
+                    continue
+                if isinstance(value, Mapping):
+                    row |= {f"{key} {part}": of_part for part, of_part in value.items()}
+                else:
+                    row[key] = value
+            rows.append(row)
+    return rows
+
+
+def _curve_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"model": name, "seed": run["seed"], "phase": phase, "stage": stage, **epoch}
+        for name, runs in result["models"].items()
+        for run in runs
+        for phase, stages in run["curves"].items()
+        for stage, epochs in stages.items()
+        for epoch in epochs
+    ]
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as CSV; numbers with six digits, and columns in order of first appearance."""
+    out = io.StringIO()
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(
+            {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
+        )
+    return out.getvalue().rstrip("\n")
