@@ -104,7 +104,6 @@ def test_the_same_seed_gives_the_same_figures(monkeypatch: pytest.MonkeyPatch, t
         (("mf", "--param", "mf.fit=3"), "expected fit.NAME with one of epochs"),
         (("content",), "nothing is known of the items"),
         (("hybrid", "--content", "word2vec"), "content is 'word2vec', expected one of genres, hashing, "),
-        (("hybrid", "--content", "minilm", "--content-model", "."), "expected one with modules.json"),
         (("mf", "--device", "abacus"), "device is 'abacus'"),
         (("mlp", "--param", "mlp.fit.over=all_items"), "over is 'all_items', expected pairs for MLP"),
     ],
