@@ -198,6 +198,7 @@ def test_what_of_a_model_is_compiled() -> None:
 
 
 @pytest.mark.full
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # of torch's own tracing
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_compiled_model_comes_to_the_same() -> None:
     data, found = rounds(), []
