@@ -118,14 +118,19 @@ class Kept(NamedTuple):
     @contextlib.contextmanager
     def folder(self, name: str, seed: int, settings: Mapping[str, Any], data_digest: str) -> Iterator[Path]:
         """Yield the folder of a run's fits, which is removed when the run is done, and stays if it fails."""
+        from batch_models import distributed
+
         said = json.dumps([settings, data_digest], sort_keys=True)
         folder = self.out / _FITS / f"{name}-{seed}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
-        if not self.resume:
+        if not self.resume and distributed.rank() == 0:
             shutil.rmtree(folder, ignore_errors=True)
+        distributed.wait()
         yield folder
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # others are still there
-            (self.out / _FITS).rmdir()
+        distributed.wait()
+        if distributed.rank() == 0:
+            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # others are still there
+                (self.out / _FITS).rmdir()
 
 
 def train_runs(
@@ -146,6 +151,7 @@ def train_runs(
     run_one: told name, settings, seed, device, and a folder that keeps what is half done. done: told the result so far
     after each run. rated: with the settings of models that predict ratings. Raises `SettingsError` for names, settings or a device that are none.
     """
+    from batch_models import distributed
     from batch_models.device import pick_device, use_threads
     from batch_models.rating_settings import rating_settings
     from batch_models.settings_of import described as plain
@@ -157,6 +163,7 @@ def train_runs(
     except ValueError as error:
         raise SettingsError(str(error)) from None
     earlier = kept.runs(result)
+    distributed.wait()  # the first process writes the file anew
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     # Models that were done before and are not named stay in the table.
     runs |= {name: done_before for name, done_before in earlier.items() if name not in runs}
