@@ -46,7 +46,8 @@ class BatchOracle:
         p, d = given.parameters, len(next(iter(given.item_in.values())))
         if "blocks" in p:
             times = [then for _, then in trace]
-            gaps = [None, *((then - before) / 1000 for before, then in itertools.pairwise(times))]
+            between = ((then - before) / 1000 for before, then in itertools.pairwise(times))
+            gaps = [None, *between] if times else []
             had_all = [(given.item_in.get(item), gap) for (item, _), gap in zip(trace, gaps, strict=True)]
             return attended(had_all, p, (d - 1) // int(p["parts"]), given.network)
         newest = list(reversed(trace))[: int(p["length"]) or None]
