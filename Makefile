@@ -102,7 +102,12 @@ $(VENV)/.page: requirements/page.txt $(VENV)/.core
 	@$(LOCKED) -r requirements/page.txt
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.core $(VENV)/.page $(if $(filter true,$(CI)),$(VENV)/.batch)
+$(VENV)/.docs: requirements/docs.txt $(VENV)/.core
+	@echo "Installing what the site needs into $(VENV) (once)"
+	@$(LOCKED) -r requirements/docs.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.core $(VENV)/.page $(VENV)/.docs $(if $(filter true,$(CI)),$(VENV)/.batch)
 	@echo "Installing what tests and checks need into $(VENV) (a minute or two, once)"
 	@$(LOCKED) -r requirements/dev.txt
 	@touch $@

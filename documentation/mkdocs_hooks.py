@@ -1,0 +1,104 @@
+"""Hooks of mkdocs: the project's own documents are pages too, links to its files work, and formulas are MathML.
+
+A document of the root (ARCHITECTURE.md and its like) becomes a page of the site. Pages keep the links that work in the
+repository: those that lead out of docs/ are turned to the page, or to a copy of the file. Formulas are written as on GitHub, a
+fence of `math` or $`...`$, and turned to MathML here, which browsers draw by themselves: no script, no network.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from latex2mathml.converter import convert
+from markdown import Markdown
+from markdown.extensions import Extension
+from markdown.inlinepatterns import InlineProcessor
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parent.parent
+# Documents of the root that are pages.
+DOCUMENTS = {
+    f"{name}.md": f"{name.lower()}.md" for name in ("ARCHITECTURE", "CHANGELOG", "CONTRIBUTING", "GLOSSARY")
+}
+COPIES = "repository"
+_LINK = re.compile(r"(\]\()(?![a-z]+:|#|/)([^)#\s]+)((?:#[^)\s]*)?\))")
+_FENCE = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
+_NAMESPACE = ' xmlns="http://www.w3.org/1998/Math/MathML"'
+# Above Markdown's own backticks, whose priority is 190.
+_BEFORE_CODE = 200
+
+
+class Formula(InlineProcessor):
+    """A formula within a line."""
+
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[ET.Element, int, int]:  # type: ignore[override] # noqa: N802
+        """Turn it to MathML."""
+        return ET.fromstring(convert(m[1]).replace(_NAMESPACE, "")), m.start(0), m.end(0)
+
+
+class Formulas(Extension):
+    """Formulas within lines."""
+
+    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
+        """Register them."""
+        md.inlinePatterns.register(Formula(r"\$`([^`]+)`\$", md), "formula", _BEFORE_CODE)
+
+
+def formula_block(source: str, *_: Any, **__: Any) -> str:
+    """Turn a fence of `math` to MathML, a line of it a formula."""
+    return "".join(convert(line, display="block") for line in source.splitlines() if line.strip())
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add what draws formulas, and what shows commands that a test leaves out."""
+    config.markdown_extensions.append(Formulas())  # type: ignore[arg-type]
+    fences = config.mdx_configs.setdefault("pymdownx.superfences", {})
+    fences["custom_fences"] = [{"name": "math", "class": "math", "format": formula_block}]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the documents of the root, and copies of all other files that pages link to."""
+    for name, page in DOCUMENTS.items():
+        files.append(File.generated(config, page, content=(ROOT / name).read_text("utf-8")))
+    copies = set()
+    for file in files.documentation_pages():
+        _linked(file.content_string, file.src_uri, lambda target: copies.add(target) or target)
+    for target in sorted(copies):
+        if target.startswith(COPIES + "/") and (ROOT / target.removeprefix(COPIES + "/")).is_file():
+            source = (ROOT / target.removeprefix(COPIES + "/")).read_bytes()
+            files.append(File.generated(config, target, content=source))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Turn links; `sh-once` is a shell's."""
+    turned = _linked(markdown, page.file.src_uri, lambda target: target)
+    return re.sub(r"^```sh-once$", "```sh", turned, flags=re.MULTILINE)
+
+
+def _linked(markdown: str, page: str, seen: Callable[[str], str]) -> str:
+    """Turn each relative link outside fences to the page or file of the site; `seen` is given each."""
+    names = {site: name for name, site in DOCUMENTS.items()}
+    folder = posixpath.dirname(names[page] if page in names else f"docs/{page}")
+
+    def turned(link: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(folder, link[2]))
+        if target in DOCUMENTS:
+            target = DOCUMENTS[target]
+        elif target.startswith("docs/"):
+            target = target.removeprefix("docs/")
+        else:
+            target = f"{COPIES}/{target}"
+        return link[1] + posixpath.relpath(seen(target), posixpath.dirname(page) or ".") + link[3]
+
+    parts = _FENCE.split(markdown)
+    parts[::2] = [_LINK.sub(turned, part) for part in parts[::2]]
+    return "".join(parts)
