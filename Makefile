@@ -14,7 +14,7 @@ LOCKED := $(PIP) install --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo demo-light app gpu-bench test test-full test-faults lint format lock bench batch observe figures clean
+.PHONY: help install demo demo-light app gpu-bench test test-full test-faults lint format lock bench batch observe figures docs reference clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -68,8 +68,14 @@ observe: $(VENV)/.dev ## Watch a replay with a real Prometheus: every query of e
 figures: $(VENV)/.dev ## Make the README's figures anew (DATA=DIR with ml-100k and ml-1m)
 	@$(BIN)/python -m benchmarks.readme_figures --data-dir "$(DATA)"
 
+docs: $(VENV)/.docs ## Build the site into site/, strictly: links and anchors are checked
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet && echo "site/index.html"
+
+reference: $(VENV)/.dev ## Make the pages of reference anew, from the code
+	@$(BIN)/python -m documentation.reference
+
 clean: ## Remove the environment, caches and build products (runs/ stays)
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: an environment is installed again only when its lock changed.

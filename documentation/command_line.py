@@ -17,6 +17,9 @@ Every command of `engram` with its options; `engram COMMAND --help` says the sam
 in a file or in the environment: [settings](settings.md)."""
 
 
+_HELP = re.compile(r"(.*?)(?: \[(?:default: ([^]]*)|[^]]*)\])?", re.DOTALL)
+
+
 def page() -> str:
     """Render the page."""
     lines = _HEAD.splitlines()
@@ -66,9 +69,9 @@ def _row(parameter: Any) -> tuple[str, str, str]:
         if parameter.metavar and not choices:
             names[0] += f" {parameter.metavar}"
     # A flag of a setting states its default, or the names that it takes, at the end of its help.
-    said, default = re.fullmatch(
-        r"(.*?)(?: \[(?:default: ([^]]*)|[^]]*)\])?", parameter.help or "", re.DOTALL
-    ).groups()
+    found = _HELP.fullmatch(parameter.help or "")
+    assert found is not None
+    said, default = found.groups()
     if said != parameter.help and default is None:
         said += " [Their names](models.md)."
     else:

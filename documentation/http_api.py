@@ -60,11 +60,17 @@ def _operation(operation: dict[str, Any]) -> list[str]:
     body = operation.get("requestBody", {}).get("content", {}).get("application/json")
     if body:
         lines += ["", f"Body: {_kind(body['schema'])}."]
-    answers = []
+    answers, problems = [], []
     for status, response in operation["responses"].items():
-        content = next(iter(response.get("content", {}).values()), {})
-        answers.append((code(status), text(response["description"]), _kind(content.get("schema", {}))))
-    return [*lines, "", *table(("status", "meaning", "body"), answers)]
+        content: dict[str, Any] = next(iter(response.get("content", {}).values()), {})
+        if content.get("schema", {}).get("$ref", "").endswith("/ProblemOut"):
+            problems.append(f"{status} {response['description']}")
+        else:
+            answers.append(f"{code(status)} {_kind(content.get('schema', {}))}")
+    lines += ["", "Answers " + ", ".join(answers) + "."]
+    if problems:
+        lines.append("Problems ([ProblemOut](#problemout)): " + ", ".join(sorted(problems)) + ".")
+    return lines
 
 
 def _schema(schema: dict[str, Any]) -> list[str]:
@@ -91,7 +97,7 @@ def _kind(schema: dict[str, Any]) -> str:
         return ", ".join(code(str(value)) for value in schema.get("enum", (schema.get("const"),)))
     several = schema.get("anyOf") or schema.get("oneOf")
     if several and "type" not in schema:
-        return " or ".join(_kind(part) for part in several)
+        return " or ".join(_kind(part) for part in several if part.get("type") != "null")
     kind = schema.get("type", "")
     if kind == "array":
         return f"list of {_kind(schema.get('items', {}))}".strip()

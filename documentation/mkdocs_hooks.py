@@ -10,7 +10,6 @@ from __future__ import annotations
 import posixpath
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ _BEFORE_CODE = 200
 class Formula(InlineProcessor):
     """A formula within a line."""
 
-    def handleMatch(self, m: re.Match[str], data: str) -> tuple[ET.Element, int, int]:  # type: ignore[override] # noqa: N802
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[ET.Element, int, int]:  # noqa: N802
         """Turn it to MathML."""
         return ET.fromstring(convert(m[1]).replace(_NAMESPACE, "")), m.start(0), m.end(0)
 
@@ -58,7 +57,7 @@ def formula_block(source: str, *_: Any, **__: Any) -> str:
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Add what draws formulas, and what shows commands that a test leaves out."""
-    config.markdown_extensions.append(Formulas())  # type: ignore[arg-type]
+    config.markdown_extensions.append(Formulas())
     fences = config.mdx_configs.setdefault("pymdownx.superfences", {})
     fences["custom_fences"] = [{"name": "math", "class": "math", "format": formula_block}]
     return config
@@ -68,26 +67,26 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the documents of the root, and copies of all other files that pages link to."""
     for name, page in DOCUMENTS.items():
         files.append(File.generated(config, page, content=(ROOT / name).read_text("utf-8")))
-    copies = set()
+    copies: set[str] = set()
     for file in files.documentation_pages():
-        _linked(file.content_string, file.src_uri, lambda target: copies.add(target) or target)
+        _linked(file.content_string, file.src_uri, copies)
     for target in sorted(copies):
-        if target.startswith(COPIES + "/") and (ROOT / target.removeprefix(COPIES + "/")).is_file():
-            source = (ROOT / target.removeprefix(COPIES + "/")).read_bytes()
-            files.append(File.generated(config, target, content=source))
+        source = ROOT / target.removeprefix(f"{COPIES}/")
+        if source.is_file():
+            files.append(File.generated(config, target, content=source.read_bytes()))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Turn links; `sh-once` is a shell's."""
-    turned = _linked(markdown, page.file.src_uri, lambda target: target)
+    turned = _linked(markdown, page.file.src_uri, set())
     return re.sub(r"^```sh-once$", "```sh", turned, flags=re.MULTILINE)
 
 
-def _linked(markdown: str, page: str, seen: Callable[[str], str]) -> str:
-    """Turn each relative link outside fences to the page or file of the site; `seen` is given each."""
+def _linked(markdown: str, page: str, copies: set[str]) -> str:
+    """Turn each relative link outside fences to the page or file of the site; those of files to copy are put into `copies`."""
     names = {site: name for name, site in DOCUMENTS.items()}
-    folder = posixpath.dirname(names[page] if page in names else f"docs/{page}")
+    folder = posixpath.dirname(names.get(page, f"docs/{page}"))
 
     def turned(link: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(folder, link[2]))
@@ -97,7 +96,8 @@ def _linked(markdown: str, page: str, seen: Callable[[str], str]) -> str:
             target = target.removeprefix("docs/")
         else:
             target = f"{COPIES}/{target}"
-        return link[1] + posixpath.relpath(seen(target), posixpath.dirname(page) or ".") + link[3]
+            copies.add(target)
+        return link[1] + posixpath.relpath(target, posixpath.dirname(page) or ".") + link[3]
 
     parts = _FENCE.split(markdown)
     parts[::2] = [_LINK.sub(turned, part) for part in parts[::2]]
