@@ -1,0 +1,123 @@
+"""Figures in README and docs, traced to files of results: `python -m documentation.figures` writes the tables of the pages anew.
+
+docs/results/ has a file for each page with figures (`FILES`):
+
+    page     where they stand
+    runs     {name: command, date, machine, versions, recorded: "by the command" or "by hand"}
+    tables   name, run, head, align, rows: cells as they are shown
+    quotes   run, text: measured numbers in sentences, with enough around them to be found
+    stated   numbers that are no measurements of ours: settings, sizes, formulas, what others published
+
+A table stands in its page between `<!-- figures: NAME -->` and `<!-- /figures -->`, with command, machine, versions and date under
+it, and is what the file says. In pages of `WHOLE` every number that looks like a measurement is in one of the three.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "docs" / "results"
+FILES = (
+    "readme", "comparison", "speed", "leave_one_out", "drift", "models",
+    "batch", "batch_handover", "faults", "graphs", "recommend", "scaling",
+)  # fmt: skip
+WHOLE = ("readme", "comparison", "speed", "leave_one_out", "drift", "models")
+_MARKED = re.compile(r"<!-- figures: (\S+) -->\n(.*?)<!-- /figures -->", re.DOTALL)
+_SILENT = re.compile(
+    r"^ *```.*?^ *```$|^    .*?$|^#.*?$|`[^`]*`|\]\([^)]*\)|<!--.*?-->", re.MULTILINE | re.DOTALL
+)
+# Decimals, numbers of four digits and more with commas, and numbers with a unit.
+_NUMBER = re.compile(
+    r"(?<![\w.,-])[+-]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.\d+|\d+(?= (?:%|ms|us|s|MiB|MB|KiB|GB|times|thousand|million)\b))(?![\w,.]*\d)"
+)
+
+
+def load(name: str) -> dict[str, Any]:
+    """Read a file of results."""
+    read: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
+    return read
+
+
+def save(name: str, results: dict[str, Any]) -> None:
+    """Write a file of results, a row of a table a line."""
+    text = json.dumps(results, indent=1, ensure_ascii=False)
+    # The innermost lists are rows.
+    text = re.sub(r"\[\n\s+([^\[\]{}]*?)\n\s+\]", lambda row: "[" + re.sub(r"\n\s+", " ", row[1]) + "]", text)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(text + "\n", "utf-8")
+
+
+def made_by(run: dict[str, str]) -> str:
+    """Say in a line how a run's figures were made."""
+    command = f"Made by `{run['command']}`" if run["command"] else run["note"]
+    parts = [
+        command,
+        run["machine"],
+        run["versions"],
+        run["date"],
+        "" if run["recorded"] == "by the command" else "recorded by hand",
+    ]
+    return "<sub>" + "; ".join(part for part in parts if part) + ".</sub>"
+
+
+def render(table: dict[str, Any], runs: dict[str, dict[str, str]]) -> str:
+    """Render a table with the line under it."""
+    lines = [table["head"], table["align"], *table["rows"]]
+    rows = ["| " + " | ".join(cells) + " |" for cells in lines]
+    rows[1] = "|" + "|".join(table["align"]) + "|"
+    return "\n".join([*rows, "", made_by(runs[table["run"]])]) + "\n"
+
+
+def rendered(text: str, results: dict[str, Any]) -> str:
+    """Return the page with each table as its file of results has it. Raises `KeyError` for one that is not there."""
+    tables = {table["name"]: table for table in results["tables"]}
+
+    def made(found: re.Match[str]) -> str:
+        table = render(tables[found[1]], results["runs"])
+        return f"<!-- figures: {found[1]} -->\n{table}<!-- /figures -->"
+
+    return _MARKED.sub(made, text)
+
+
+def marked(text: str) -> list[str]:
+    """Names of the tables that stand in a page."""
+    return [found[1] for found in _MARKED.finditer(text)]
+
+
+def untraced(text: str, results: dict[str, Any]) -> Iterator[str]:
+    """Numbers of a page, with what is around them, that look like measurements and are in no file."""
+    prose = prose_of(text)
+    known = [*(quote["text"] for quote in results["quotes"]), *results["stated"]]
+    covered = [False] * len(prose)
+    for said in known:
+        for found in re.finditer(re.escape(prose_of(said)), prose):
+            covered[found.start() : found.end()] = [True] * (found.end() - found.start())
+    for number in _NUMBER.finditer(prose):
+        if not all(covered[number.start() : number.end()]):
+            yield prose[max(0, number.start() - 40) : number.end() + 30]
+
+
+def prose_of(text: str) -> str:
+    """Return the sentences of a page: without tables of figures, code and line breaks."""
+    return " ".join(_SILENT.sub(" ", _MARKED.sub(" ", text)).split())
+
+
+def main() -> None:
+    """Write the tables of every page anew."""
+    for name in FILES:
+        results = load(name)
+        page = ROOT / results["page"]
+        text = page.read_text("utf-8")
+        made = rendered(text, results)
+        if made != text:
+            page.write_text(made, "utf-8")
+            print(f"wrote {results['page']}")
+
+
+if __name__ == "__main__":
+    main()
