@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
+import functools
 import json
 import os
 import platform
@@ -33,12 +34,17 @@ Result = dict[str, Any]
 
 def engram(*arguments: str) -> None:
     """Run the command line. Raises `CalledProcessError` where it fails."""
-    subprocess.run([sys.executable, "-m", "engram", *arguments], check=True, cwd=ROOT)
+    subprocess.run([sys.executable, "-m", "engram", *arguments], check=True)
+
+
+@functools.cache
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="engram-figures-")
 
 
 def replay(data_dir: Path, dataset: str, models: Sequence[str], *arguments: str) -> tuple[Result, Path]:
-    """Replay a stream into a folder of its own; return its result.json and the folder, which stays until the process ends."""
-    folder = Path(tempfile.mkdtemp(prefix="figures-"))
+    """Replay a stream into a folder of its own; return its result.json and the folder, which is there until the process ends."""
+    folder = Path(tempfile.mkdtemp(dir=_scratch().name))
     named = [word for model in models for word in ("--model", model)]
     engram(
         "replay",
@@ -210,7 +216,7 @@ def comparison(data_dir: Path) -> None:
 def ablation(data_dir: Path) -> None:
     """What each part of the models adds. Two hours; goes on where it was stopped."""
     command = [sys.executable, "-m", "benchmarks.ablation", "--data-dir", str(data_dir)]
-    subprocess.run(command, check=True, cwd=ROOT)
+    subprocess.run(command, check=True)
 
 
 RECIPES: dict[str, Callable[[Path], None]] = {
@@ -231,7 +237,7 @@ def main() -> None:
         if name not in RECIPES:
             parser.error(f"name is {name!r}, expected one of {', '.join(RECIPES)}")
     for name in args.names or QUICK:
-        RECIPES[name](args.data_dir.resolve())
+        RECIPES[name](args.data_dir)
         figures.main()
 
 
