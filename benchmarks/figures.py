@@ -238,7 +238,7 @@ def main() -> None:
             parser.error(f"name is {name!r}, expected one of {', '.join(RECIPES)}")
     for name in args.names or QUICK:
         RECIPES[name](args.data_dir)
-        figures.main()
+        figures.write_pages()
 
 
 if __name__ == "__main__":

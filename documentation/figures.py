@@ -1,4 +1,7 @@
-"""Figures in README and docs, traced to files of results: `python -m documentation.figures` writes the tables of the pages anew.
+"""Figures in README and docs, traced to files of results.
+
+    python -m documentation.figures                                      # writes the tables of the pages from the files
+    python -m documentation.figures record scaling --command "..."      # takes over what stands in a page, by hand
 
 docs/results/ has a file for each page with figures (`FILES`):
 
@@ -9,11 +12,14 @@ docs/results/ has a file for each page with figures (`FILES`):
     stated   numbers that are no measurements of ours: settings, sizes, formulas, what others published
 
 A table stands in its page between `<!-- figures: NAME -->` and `<!-- /figures -->`, with command, machine, versions and date under
-it, and is what the file says. In pages of `WHOLE` every number that looks like a measurement is in one of the three.
+it, and is what the file says. Every number of these pages that looks like a measurement is in one of the three.
 """
 
 from __future__ import annotations
 
+import argparse
+import datetime
+import importlib.metadata
 import json
 import re
 from collections.abc import Iterator
@@ -24,9 +30,8 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "results"
 FILES = (
     "readme", "comparison", "speed", "leave_one_out", "drift", "models",
-    "batch", "batch_handover", "faults", "graphs", "recommend", "scaling",
+    "batch", "batch_handover", "faults", "graphs", "recommend", "scaling", "api", "measures", "operations", "page",
 )  # fmt: skip
-WHOLE = ("readme", "comparison", "speed", "leave_one_out", "drift", "models")
 _MARKED = re.compile(r"<!-- figures: (\S+) -->\n(.*?)<!-- /figures -->", re.DOTALL)
 _SILENT = re.compile(
     r"^ *```.*?^ *```$|^    .*?$|^#.*?$|`[^`]*`|\]\([^)]*\)|<!--.*?-->", re.MULTILINE | re.DOTALL
@@ -107,7 +112,65 @@ def prose_of(text: str) -> str:
     return " ".join(_SILENT.sub(" ", _MARKED.sub(" ", text)).split())
 
 
+def cells_of(line: str) -> list[str]:
+    """Cells of a row of a table."""
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip()[1:-1])]
+
+
+def record(results: dict[str, Any], text: str, run: str, how: dict[str, str]) -> dict[str, Any]:
+    """Take over what stands in a page and is not in its file: tables that differ, and sentences that are new, as of `run`.
+
+    how: what the run is recorded with. What the page does not say any more is dropped, runs too.
+    """
+    tables = {table["name"]: table for table in results["tables"]}
+    for found in _MARKED.finditer(text):
+        head, align, *rows = (cells_of(line) for line in found[2].splitlines() if line.startswith("|"))
+        taken = {"name": found[1], "run": run, "head": head, "align": align, "rows": rows}
+        if {**tables.get(found[1], {}), "run": run} != taken:
+            tables[found[1]] = taken
+    prose = prose_of(text)
+    quotes = [quote for quote in results["quotes"] if prose_of(quote["text"]) in prose]
+    stated = [said for said in results["stated"] if prose_of(said) in prose]
+    kept = {"quotes": quotes, "stated": stated}
+    for sentence in re.split(r"(?<=[.:;]) (?=[A-Z*-])", prose):
+        if list(untraced(sentence, kept)):
+            quotes.append({"run": run, "text": sentence})
+    named = [tables[name] for name in marked(text)]
+    used = {part["run"] for part in [*named, *quotes]}
+    runs = {name: kept for name, kept in {**results["runs"], run: how}.items() if name in used}
+    return {**results, "runs": runs, "tables": named, "quotes": quotes, "stated": stated}
+
+
 def main() -> None:
+    """Write the tables of every page anew, or record what stands in one."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "what", nargs="*", metavar="record NAME", help="record what the page of this file says"
+    )
+    parser.add_argument(
+        "--command", default="", help="what made it; without one, it was made by a script that was not kept"
+    )
+    parser.add_argument("--run", default="recorded", help="name of the run")
+    parser.add_argument("--machine", default="two shared cores")
+    args = parser.parse_args()
+    if args.what:
+        if len(args.what) != 2 or args.what[0] != "record" or args.what[1] not in FILES:
+            parser.error(f"what is {' '.join(args.what)!r}, expected record and one of {', '.join(FILES)}")
+        results = load(args.what[1])
+        how = {
+            "command": args.command,
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "machine": args.machine,
+            "versions": f"engram {importlib.metadata.version('engram-stream')}",
+            "recorded": "by hand",
+            **({} if args.command else {"note": "Made by a script that was not kept"}),
+        }
+        text = (ROOT / results["page"]).read_text("utf-8")
+        save(args.what[1], record(results, text, args.run, how))
+    write_pages()
+
+
+def write_pages() -> None:
     """Write the tables of every page anew."""
     for name in FILES:
         results = load(name)

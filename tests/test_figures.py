@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.ablation import markdown
 from benchmarks.figures import readme_rows
-from documentation.figures import FILES, RESULTS, ROOT, WHOLE, load, marked, prose_of, rendered, untraced
+from documentation.figures import FILES, RESULTS, ROOT, load, marked, prose_of, record, rendered, untraced
 
 AGAIN = "write it again: python -m documentation.figures"
 
@@ -41,7 +41,7 @@ def test_a_run_says_how_when_and_on_what(name: str) -> None:
     assert used == set(results["runs"])
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("name", FILES)
 def test_every_measured_number_in_a_sentence_is_in_the_file(name: str) -> None:
     results = load(name)
     text = page_of(results)
@@ -63,6 +63,28 @@ def test_a_number_that_is_changed_in_a_page_is_noticed() -> None:
     tampered = text.replace(cell, cell.replace("60,900", "60,901"))
     assert tampered != text
     assert rendered(tampered, results) == text
+
+
+def test_what_stands_in_a_page_can_be_recorded() -> None:
+    results = load("speed")
+    text = page_of(results)
+    how = {
+        "command": "count",
+        "date": "2026-01-31",
+        "machine": "a clock",
+        "versions": "engram 0",
+        "recorded": "by hand",
+    }
+    assert record(results, text, "new", how) == results
+    changed = text.replace("617 times", "618 times").replace("| 60,900;", "| 60,901;")
+    recorded = record(results, changed, "new", how)
+    assert recorded["runs"]["new"] == how
+    assert [table["run"] for table in recorded["tables"]].count("new") == 1
+    assert [quote["run"] for quote in recorded["quotes"]].count("new") == 1
+    assert not list(untraced(changed, recorded))
+    again = rendered(changed, recorded)
+    assert "| 60,901;" in again
+    assert "Made by `count`; a clock; engram 0; 2026-01-31; recorded by hand." in again
 
 
 def test_the_ablation_is_that_of_its_csv() -> None:
