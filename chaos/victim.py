@@ -185,6 +185,7 @@ def _warm() -> None:
 def _serve(commands: IO[bytes], answers: IO[bytes]) -> None:
     """Answer `{"start": JOB}` with the child's id, `{"wait": [id, seconds]}` with its exit status or null."""
     alive: set[int] = set()
+    ended: dict[int, int] = {}
 
     def answer(value: object) -> None:
         answers.write(msgspec.json.encode(value) + b"\n")
@@ -203,12 +204,14 @@ def _serve(commands: IO[bytes], answers: IO[bytes]) -> None:
                 with contextlib.suppress(PermissionError, ProcessLookupError):
                     os.setpgid(pid, pid)
                 alive.add(pid)
+                ended.pop(pid, None)  # numbers come around
                 answer(pid)
             else:
                 pid, seconds = command["wait"]
-                status = _wait(pid, seconds)
+                status = ended[pid] if pid in ended else _wait(pid, seconds)
                 if status is not None:
                     alive.discard(pid)
+                    ended[pid] = status
                 answer(status)
     finally:
         for pid in alive:

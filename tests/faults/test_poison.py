@@ -15,7 +15,7 @@ import pytest
 
 from chaos.storm import Storm
 from chaos.stream import SOURCE, create_topics, make_events, messages
-from chaos.verdict import read_topic
+from chaos.truth import read_topic
 from chaos.victim import Job, Server
 from consumers.checkpoint import CheckpointStore
 from eventlog.controls import Control, ControlKind
