@@ -27,7 +27,7 @@ DOCUMENTS = {
     f"{name}.md": f"{name.lower()}.md" for name in ("ARCHITECTURE", "CHANGELOG", "CONTRIBUTING", "GLOSSARY")
 }
 COPIES = "repository"
-_LINK = re.compile(r"(\]\()(?![a-z]+:|#|/)([^)#\s]+)((?:#[^)\s]*)?\))")
+_LINK = re.compile(r"(\[[^][]*\]\()(?![a-z]+:|#|/)([^)#\s]+)((?:#[^)\s]*)?\))")
 _FENCE = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
 _NAMESPACE = ' xmlns="http://www.w3.org/1998/Math/MathML"'
 # Above Markdown's own backticks, whose priority is 190.
@@ -97,8 +97,18 @@ def _linked(markdown: str, page: str, copies: set[str]) -> str:
         else:
             target = f"{COPIES}/{target}"
             copies.add(target)
-        return link[1] + posixpath.relpath(target, posixpath.dirname(page) or ".") + link[3]
+        return _named(link[1], target) + posixpath.relpath(target, posixpath.dirname(page) or ".") + link[3]
 
     parts = _FENCE.split(markdown)
     parts[::2] = [_LINK.sub(turned, part) for part in parts[::2]]
     return "".join(parts)
+
+
+def _named(opening: str, page: str) -> str:
+    """`[name.md](` with the title of the page as its text; other texts stay."""
+    if not re.fullmatch(r"\[[\w./-]+\.md\]\(", opening):
+        return opening
+    sources = {site: ROOT / name for name, site in DOCUMENTS.items()}
+    text = sources.get(page, ROOT / "docs" / page).read_text("utf-8")
+    title = re.search(r"^# (.*)$", text, re.MULTILINE)
+    return f"[{title[1]}](" if title else opening
