@@ -22,7 +22,7 @@ from typing import IO, Any, Self
 import msgspec
 
 from chaos.stream import Shape, make_events, write_stream
-from eventlog.decode import Limits
+from eventlog.event_checks import Limits
 from eventlog.log import Log
 from online_models.model import ClockName
 from producers.synthetic import SyntheticConfig, SyntheticStream

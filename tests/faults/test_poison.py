@@ -20,7 +20,7 @@ from chaos.victim import Job, Server
 from consumers.checkpoint import CheckpointStore
 from eventlog.controls import Control, ControlKind
 from eventlog.deadletter import Reason
-from eventlog.decode import Limits
+from eventlog.event_checks import Limits
 from eventlog.events import EventBatch
 from eventlog.log import MAX_RECORD_BYTES, Log, Record
 from eventlog.open_log import open_log
