@@ -20,7 +20,8 @@ from engram.warm import warm_up_evaluator, warm_up_learner
 from evaluation.prequential import PrequentialConfig
 from evaluation.significance import SignificanceConfig
 from eventlog.codec import encode_pack
-from eventlog.decode import Limits, decode
+from eventlog.decode import decode
+from eventlog.event_checks import Limits
 from eventlog.events import EventBatch
 from eventlog.log import Log, Record, RecordBatch
 from eventlog.open_log import open_log

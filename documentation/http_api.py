@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from documentation.markdown import code, table, text
-from eventlog.decode import Limits
+from eventlog.event_checks import Limits
 from serving.api import build_app
 from serving.parts import Serving
 

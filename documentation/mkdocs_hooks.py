@@ -90,6 +90,8 @@ def _linked(markdown: str, page: str, copies: set[str]) -> str:
 
     def turned(link: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(folder, link[2]))
+        if (ROOT / target).is_dir():
+            return link[1][1:-2]  # a folder is no page
         if target in DOCUMENTS:
             target = DOCUMENTS[target]
         elif target.startswith("docs/"):
