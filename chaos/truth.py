@@ -66,13 +66,14 @@ def read_topic(log: Log, topic: str) -> list[RawRecord]:
 class Truth:
     """What must come of a ratings topic.
 
-    events: the good ones in the order of learning, each once. declared: events that the messages hold, good or
+    events: the good ones in the order of learning, each once, and of each partition in its own. declared: events that the messages hold, good or
     bad. bad: {key of the dead letter: events in it}. ends: {partition: offset after the last record that must be
     read}. afterwards: (partition, offset, events) of records behind the END that only repeat, as a producer writes
     that wakes too late: a learner may have stopped before them, and `duplicates` and `declared` leave them out.
     """
 
     events: list[Event] = field(default_factory=list)
+    by_partition: dict[int, list[Event]] = field(default_factory=dict)
     duplicates: int = 0
     declared: int = 0
     bad: dict[bytes, int] = field(default_factory=dict)
@@ -89,7 +90,7 @@ def read_truth(log: Log, topic: str) -> Truth:
     """Work out what must be learned from a ratings topic, in which order."""
     truth = Truth()
     seen: set[tuple[Any, ...]] = set()
-    partitions: dict[int, list[Event]] = {}
+    partitions = truth.by_partition
     ended: set[int] = set()
     for record in read_topic(log, topic):
         mine = partitions.setdefault(record.partition, [])

@@ -80,10 +80,10 @@ def judge(
     if len(predicted) < learned:
         findings.append(Finding("lost", f"{len(predicted)} predictions, the checkpoint has {learned} events"))
     findings += _judge_predictions(predicted, truth, complete)
-    letters, more = _read_letters(log, topics, truth, complete)
+    letters, more = read_letters(log, topics, truth, complete)
     findings += more
     if saved:
-        findings += _judge_checkpoint(saved.arrays, saved.meta, truth, letters)
+        findings += judge_checkpoint(saved.arrays, saved.meta, truth, letters)
         if complete:
             findings += _judge_end(saved.meta, truth)
     for partition, offset in log.committed("engram-learner", topics.ratings).items():
@@ -167,7 +167,7 @@ def _judge_predictions(predicted: list[Prediction], truth: Truth, complete: bool
     return findings
 
 
-def _read_letters(
+def read_letters(
     log: Log, topics: Topics, truth: Truth, complete: bool
 ) -> tuple[dict[bytes, RawRecord], list[Finding]]:
     """Dead letters by key, repeats dropped."""
@@ -183,7 +183,7 @@ def _read_letters(
     return kept, findings
 
 
-def _judge_checkpoint(
+def judge_checkpoint(
     arrays: dict[str, Any], meta: dict[str, Any], truth: Truth, letters: dict[bytes, RawRecord]
 ) -> list[Finding]:
     """The state is that of the first `learned` events, and its accounting adds up."""

@@ -96,6 +96,39 @@ def learn(job: Job, wrap: Wrap = as_it_is) -> None:
         learner.close()
 
 
+STOP = "stop"  # a file in a member's directory
+
+
+def learn_in_a_group(job: Job) -> None:
+    """Learn what a consumer group gives, each partition a lane of its own, until a file says to stop."""
+    from consumers.group_learner import GroupLearner
+    from consumers.lane_config import LaneConfig
+    from consumers.learner import Learner, LearnerConfig
+    from eventlog.kafka_membership import KafkaMembership
+    from eventlog.open_log import open_log
+    from eventlog.topics import Topics
+
+    topics, directory = Topics.with_prefix(job.prefix), Path(job.directory)
+    config = LearnerConfig(
+        lane=LaneConfig(MODELS, {}, clock=job.clock),
+        merge=False,
+        group=True,
+        batch_size=job.batch_size,
+        checkpoint_every_events=job.checkpoint_every_events,
+        checkpoint_every_s=0.5,
+        limits=job.limits,
+        stop_at_end=False,
+    )
+    address, group = job.log.removeprefix("kafka:"), f"{job.prefix}.learners"
+    with open_log(job.log) as log:
+        learner = Learner(log, topics, config, directory, partitions=())
+        with KafkaMembership(address, {}, topics.ratings, group, session_timeout_ms=2_000) as membership:
+            member = GroupLearner(learner, membership)
+            while not (directory / STOP).exists():
+                member.step(0.05)
+            member.close()
+
+
 def evaluate(job: Job, wrap: Wrap = as_it_is) -> None:
     """Evaluate the predictions topic until its lane has ended; write the digests."""
     from consumers.checkpoint import CheckpointStore
@@ -139,7 +172,12 @@ def synthetic(replay: ReplayOf) -> SyntheticStream:
     return SyntheticStream(SyntheticConfig(events=replay.events, users=replay.users, items=400))
 
 
-ROLES: dict[str, Callable[..., None]] = {"producer": produce, "learner": learn, "evaluator": evaluate}
+ROLES: dict[str, Callable[..., None]] = {
+    "producer": produce,
+    "learner": learn,
+    "evaluator": evaluate,
+    "member": learn_in_a_group,
+}
 
 
 # --- the fork server -----------------------------------------------------------------------------------------------
