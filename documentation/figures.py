@@ -36,6 +36,7 @@ _MARKED = re.compile(r"<!-- figures: (\S+) -->\n(.*?)<!-- /figures -->", re.DOTA
 _SILENT = re.compile(
     r"^ *```.*?^ *```$|^    .*?$|^#.*?$|`[^`]*`|\]\([^)]*\)|<!--.*?-->", re.MULTILINE | re.DOTALL
 )
+_APART = "\N{PILCROW SIGN}"
 # Decimals, numbers of four digits and more with commas, and numbers with a unit.
 _NUMBER = re.compile(
     r"(?<![\w.,-])[+-]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.\d+|\d+(?= (?:%|ms|us|s|MiB|MB|KiB|GB|times|thousand|million)\b))(?![\w,.]*\d)"
@@ -108,8 +109,14 @@ def untraced(text: str, results: dict[str, Any]) -> Iterator[str]:
 
 
 def prose_of(text: str) -> str:
-    """Return the sentences of a page: without tables of figures, code and line breaks."""
-    return " ".join(_SILENT.sub(" ", _MARKED.sub(" ", text)).split())
+    """Return the sentences of a page, without tables of figures, code and line breaks; a row of another table stands apart."""
+    spoken = _SILENT.sub(" ", _MARKED.sub(" ", text))
+    return " ".join(re.sub(r"^\|.*$", rf" {_APART} \g<0> {_APART} ", spoken, flags=re.MULTILINE).split())
+
+
+def sentences_of(text: str) -> list[str]:
+    """Return the sentences of a page, and rows of tables that hold no figures."""
+    return re.split(rf"(?<=[.:;]) (?=[A-Z*-])|(?: ?{_APART} ?)+", prose_of(text))
 
 
 def cells_of(line: str) -> list[str]:
@@ -117,10 +124,13 @@ def cells_of(line: str) -> list[str]:
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip()[1:-1])]
 
 
-def record(results: dict[str, Any], text: str, run: str, how: dict[str, str]) -> dict[str, Any]:
+def record(
+    results: dict[str, Any], text: str, run: str, how: dict[str, str], *, as_stated: bool = False
+) -> dict[str, Any]:
     """Take over what stands in a page and is not in its file: tables that differ, and sentences that are new, as of `run`.
 
-    how: what the run is recorded with. What the page does not say any more is dropped, runs too.
+    how: what the run is recorded with. as_stated: the new sentences hold no measurements. What the page does not say any
+    more is dropped, runs too.
     """
     tables = {table["name"]: table for table in results["tables"]}
     for found in _MARKED.finditer(text):
@@ -132,9 +142,12 @@ def record(results: dict[str, Any], text: str, run: str, how: dict[str, str]) ->
     quotes = [quote for quote in results["quotes"] if prose_of(quote["text"]) in prose]
     stated = [said for said in results["stated"] if prose_of(said) in prose]
     kept = {"quotes": quotes, "stated": stated}
-    for sentence in re.split(r"(?<=[.:;]) (?=[A-Z*-])", prose):
+    for sentence in sentences_of(text):
         if list(untraced(sentence, kept)):
-            quotes.append({"run": run, "text": sentence})
+            if as_stated:
+                stated.append(sentence)
+            else:
+                quotes.append({"run": run, "text": sentence})
     named = [tables[name] for name in marked(text)]
     used = {part["run"] for part in [*named, *quotes]}
     runs = {name: kept for name, kept in {**results["runs"], run: how}.items() if name in used}
@@ -150,6 +163,7 @@ def main() -> None:
     parser.add_argument(
         "--command", default="", help="what made it; without one, it was made by a script that was not kept"
     )
+    parser.add_argument("--stated", action="store_true", help="new sentences hold no measurements of ours")
     parser.add_argument("--run", default="recorded", help="name of the run")
     parser.add_argument("--machine", default="two shared cores")
     args = parser.parse_args()
@@ -166,7 +180,7 @@ def main() -> None:
             **({} if args.command else {"note": "Made by a script that was not kept"}),
         }
         text = (ROOT / results["page"]).read_text("utf-8")
-        save(args.what[1], record(results, text, args.run, how))
+        save(args.what[1], record(results, text, args.run, how, as_stated=args.stated))
     write_pages()
 
 
