@@ -110,6 +110,10 @@ class Learner:
         self._begun: dict[Stream, tuple[float, dict[int, int]]] = {}  # checkpoints that are being written
         self.fenced: set[int] = set()  # lanes that turned out to be another learner's
         self.on_dead_letters: Callable[[Sequence[DeadLetter]], None] | None = None
+        # Between two slices of a step the state is one that existed: it may be read. Given how many events the last slice
+        # had, it says how many the next one may have, which changes no result.
+        self.between_slices: Callable[[int], int] | None = None
+        self._slice = config.batch_size
         self._ends_at_start = log.bounds(topics.ratings)
         self.done = config.stop_at_end and all(
             stream.finished_before(self._ends_at_start) for stream in self._streams
@@ -274,8 +278,11 @@ class Learner:
                     self.on_dead_letters(taken.rejects)
                 letters = [letter.to_record() for letter in taken.rejects]
                 self._writer.append(self._topics.dead_letters, 0, letters)
-            count += len(taken.events) + sum(letter.events for letter in taken.rejects)
+            size = len(taken.events) + sum(letter.events for letter in taken.rejects)
+            count += size
             self._exchange_if_due(stream)
+            if self.between_slices is not None:
+                self._slice = self.between_slices(size)
         return count
 
     def _exchange_if_due(self, stream: Stream) -> None:
@@ -300,7 +307,7 @@ class Learner:
             self._waits |= room == 0
         if stream.exchange is not None:
             room = min(room, stream.exchange.room() or 1)
-        return min(room, self._config.batch_size, _BLOCK_EVENTS)
+        return min(room, self._slice, self._config.batch_size, _BLOCK_EVENTS)
 
     def _hold_back(self) -> None:
         """Pause partitions that are far ahead of a merge, so that its buffers stay bounded."""

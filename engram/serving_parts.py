@@ -75,6 +75,7 @@ def serving_of(
     titles = ShelfReader(lambda: open_log(settings), topics.items, shelf)
     writer = EventWriter(lambda: open_log(settings), topics.ratings, rating_limits(settings))
     live = LiveLearner(lambda: _learner(settings, topics, registry))
+    writer.on_written = live.wake  # what is accepted is learned at once
     figures = LiveEvaluator(lambda: _evaluator(settings, topics))
     beside = LiveReplay(settings, topics, lambda: live.positions.at) if replay else None
     parts: list[_Part] = [live, figures, writer, titles]

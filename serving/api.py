@@ -16,12 +16,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from eventlog.codec import WireEvent
 from serving import bodies, questions
 from serving.guard import Guard
+from serving.hot_paths import HotPaths
 from serving.insight import add_insight
 from serving.openapi import describe_as_it_is, problems
 from serving.parts import Serving
 from serving.problems import ProblemError, answer_problems
 from serving.questions import Asking
-from serving.shown import ItemId, described, shown
+from serving.shown import ItemId, described, list_body, shown
 from serving.writes import wire_error
 
 STALLED_AFTER_S: Final = 60.0
@@ -40,6 +41,7 @@ def build_app(serving: Serving) -> FastAPI:
         responses=problems(401, 413, 422, 429, 503),
     )
     answer_problems(app)
+    app.add_middleware(HotPaths, serving=serving)
     if serving.origins:
         app.add_middleware(
             CORSMiddleware,
@@ -131,17 +133,8 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
             tuple(without or ()), explain,
         )  # fmt: skip
         found = await serving.ask(questions.recommendations(user, asking))
-        # Plain objects: checked against the schema in tests, not at each answer.
-        return JSONResponse(
-            {
-                "user": user,
-                "model": found.model,
-                "cold": found.cold,
-                "user_events": found.events,
-                "learned_events": found.learned,
-                "after": waited._asdict() if waited is not None else None,
-                "items": [shown(one, shelf, explain=explain) for one in found.items],
-            }
+        return Response(
+            list_body(found, waited, shelf, explain=explain), media_type="application/json"
         )
 
     @app.get(

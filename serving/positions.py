@@ -74,12 +74,18 @@ class Positions:
         strange = position.offsets.keys() - self._at.keys()
         if strange:
             raise PositionError(f"position is {position}, expected partitions of {sorted(self._at)}")
+        if self._is_passed(position):
+            return self._found(position)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(position, loop, loop.create_future())
         self._waiting.append(waiting)
         if self._is_passed(position):  # before it was in the list, perhaps
             _settle(waiting.passed, self._found(position))
-        return await asyncio.wait_for(waiting.passed, timeout_s)
+        late = loop.call_later(timeout_s, _give_up, waiting.passed)
+        try:
+            return await waiting.passed
+        finally:
+            late.cancel()
 
     def note_dead(self, letters: Sequence[DeadLetter]) -> None:
         """Take note of events that could not be used."""
@@ -122,3 +128,8 @@ class Positions:
 def _settle(passed: asyncio.Future[Passed], found: Passed) -> None:
     if not passed.done():
         passed.set_result(found)
+
+
+def _give_up(passed: asyncio.Future[Passed]) -> None:
+    if not passed.done():
+        passed.set_exception(TimeoutError())

@@ -46,7 +46,11 @@ class Reads:
         answer: asyncio.Future[Any] = loop.create_future()
         self._waiting.append(_Asked(question, loop, answer))
         self.arrived.set()
-        return await asyncio.wait_for(answer, timeout_s)
+        late = loop.call_later(timeout_s, _settle, answer, None, TimeoutError())  # wait_for would cost five times as much
+        try:
+            return await answer
+        finally:
+            late.cancel()
 
     def answer_some(self, state: Any, budget_s: float = BUDGET_S) -> int:
         """Answer those that wait, the oldest first, until the budget is used up; returns how many."""
