@@ -227,6 +227,4 @@ class DriftWatch:
 def _rank_scores(ranks: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float64]:
     """Log-rank scores; NaN for repeats, and for new items, which say nothing of a model."""
     ranked = ranks >= 1
-    return np.where(
-        ranked, 1.0 - np.log(np.where(ranked, ranks, 1)) / np.log(np.maximum(items, 2)), np.nan
-    )
+    return np.where(ranked, 1.0 - np.log(np.where(ranked, ranks, 1)) / np.log(np.maximum(items, 2)), np.nan)

@@ -96,6 +96,11 @@ class Stream:
         _log.info("lane %d goes on after %d events", self.lane.number, self.lane.learned)
 
     @property
+    def topic_partitions(self) -> int:
+        """How many partitions the topic has."""
+        return self._source.partitions
+
+    @property
     def state_bytes(self) -> int:
         """About how many bytes a checkpoint takes."""
         models = sum(model.state_bytes for model in self.lane.models.values())

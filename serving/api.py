@@ -19,6 +19,7 @@ from serving.guard import Guard
 from serving.hot_paths import HotPaths
 from serving.insight import add_insight
 from serving.openapi import describe_as_it_is, problems
+from serving.owners import SendOn
 from serving.parts import Serving
 from serving.problems import ProblemError, answer_problems
 from serving.questions import Asking
@@ -27,6 +28,7 @@ from serving.writes import wire_error
 
 STALLED_AFTER_S: Final = 60.0
 _HEALTH: Final[dict[int | str, dict[str, Any]]] = {503: {"model": bodies.HealthOut}}
+_ELSEWHERE: Final = problems(421) | {307: {"description": "Another instance has learned this user: ask there."}}
 User = Annotated[str, Path(min_length=1, max_length=256, pattern=bodies.NO_CONTROLS, examples=["196"])]
 
 
@@ -38,10 +40,12 @@ def build_app(serving: Serving) -> FastAPI:
         summary="Recommendations that learn from every event.",
         description="Send an event, and read a list that has learned it: give the position that the event was accepted at "
         "as `after`. Errors are problem details (RFC 9457).",
-        responses=problems(401, 413, 422, 429, 503),
+        responses=problems(401, 413, 422, 429, 503) | (_ELSEWHERE if serving.owners is not None else {}),
     )
     answer_problems(app)
     app.add_middleware(HotPaths, serving=serving)
+    if serving.owners is not None:
+        app.add_middleware(SendOn, owners=serving.owners)
     if serving.origins:
         app.add_middleware(
             CORSMiddleware,
@@ -133,9 +137,7 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
             tuple(without or ()), explain,
         )  # fmt: skip
         found = await serving.ask(questions.recommendations(user, asking))
-        return Response(
-            list_body(found, waited, shelf, explain=explain), media_type="application/json"
-        )
+        return Response(list_body(found, waited, shelf, explain=explain), media_type="application/json")
 
     @app.get(
         "/v1/items/{item}/similar", response_model=bodies.SimilarOut, tags=["items"], responses=problems(404)

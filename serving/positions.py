@@ -57,9 +57,13 @@ class _Waiting(NamedTuple):
 
 
 class Positions:
-    """Where the learner stands. `wait` from any event loop; the rest by the learner's thread alone."""
+    """Where the learner stands. `wait` from any event loop; the rest by the learner's thread alone.
+
+    elsewhere: partitions that another instance learns, and that nobody can wait for here.
+    """
 
     def __init__(self) -> None:
+        self.elsewhere: frozenset[int] = frozenset()
         self._at: dict[int, int] = {}
         self._waiting: list[_Waiting] = []
         self._dead: OrderedDict[tuple[int, int], dict[str, int]] = OrderedDict()
@@ -71,7 +75,7 @@ class Positions:
 
     async def wait(self, position: Position, timeout_s: float) -> Passed:
         """Return when the learner has passed `position`. Raises `TimeoutError`, `PositionError` for a strange partition."""
-        strange = position.offsets.keys() - self._at.keys()
+        strange = position.offsets.keys() - self._at.keys() - self.elsewhere
         if strange:
             raise PositionError(f"position is {position}, expected partitions of {sorted(self._at)}")
         if self._is_passed(position):
@@ -115,7 +119,11 @@ class Positions:
         return taken
 
     def _is_passed(self, position: Position) -> bool:
-        return all(self._at.get(partition, 0) > offset for partition, offset in position.offsets.items())
+        return all(
+            self._at.get(partition, 0) > offset
+            for partition, offset in position.offsets.items()
+            if partition not in self.elsewhere
+        )
 
     def _found(self, position: Position) -> Passed:
         dead: dict[str, int] = {}

@@ -25,6 +25,7 @@ _TITLES = {
     411: "Length needed",
     413: "Too large",
     415: "Not JSON",
+    421: "Another instance's user",
     422: "Not valid",
     429: "Too many requests",
     500: "Internal error",

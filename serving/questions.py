@@ -101,12 +101,12 @@ class Asking(NamedTuple):
 
 
 def lane_of(streams: Streams, user: str) -> Lane:
-    """The lane that learns a user's events."""
-    if len(streams) == 1:
-        return streams[0].lane
-    partitions = sum(len(stream.lane.partitions) for stream in streams)
-    partition = partition_of(user, partitions)
-    return next(stream.lane for stream in streams if partition in stream.lane.partitions)
+    """The lane that learns a user's events. Raises `UnknownError` where another instance does."""
+    partition = partition_of(user, streams[0].topic_partitions) if streams else 0
+    for stream in streams:
+        if partition in stream.lane.partitions:
+            return stream.lane
+    raise UnknownError(f"partition {partition} of user {user!r} is not learned here")
 
 
 def ranking_model(lane: Lane, name: str | None) -> Model:

@@ -46,7 +46,9 @@ class Reads:
         answer: asyncio.Future[Any] = loop.create_future()
         self._waiting.append(_Asked(question, loop, answer))
         self.arrived.set()
-        late = loop.call_later(timeout_s, _settle, answer, None, TimeoutError())  # wait_for would cost five times as much
+        late = loop.call_later(
+            timeout_s, _settle, answer, None, TimeoutError()
+        )  # wait_for would cost five times as much
         try:
             return await answer
         finally:
