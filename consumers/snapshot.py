@@ -19,6 +19,7 @@ import signal
 import stat
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
@@ -121,8 +122,8 @@ def _save_and_leave(
 
 
 def _close_sockets() -> None:
-    for name in os.listdir("/dev/fd"):
+    for entry in list(Path("/dev/fd").iterdir()):
         # The folder itself was open while it was listed.
         with contextlib.suppress(OSError):
-            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
-                os.close(int(name))
+            if stat.S_ISSOCK(os.fstat(int(entry.name)).st_mode):
+                os.close(int(entry.name))
