@@ -111,8 +111,7 @@ class Learner:
         self._begun: dict[Stream, tuple[float, dict[int, int]]] = {}  # checkpoints that are being written
         self.fenced: set[int] = set()  # lanes that turned out to be another learner's
         self.on_dead_letters: Callable[[Sequence[DeadLetter]], None] | None = None
-        # Between two slices of a step the state is one that existed: it may be read. Given how many events the last slice
-        # had, it says how many the next one may have, which changes no result.
+        # Called between slices of a step, when the state is one that existed: events of the last one to those of the next.
         self.between_slices: Callable[[int], int] | None = None
         self._slice = config.batch_size
         self._ends_at_start = log.bounds(topics.ratings)
@@ -223,7 +222,9 @@ class Learner:
             self._first_event_at = self._first_event_at or started
             self._since_commit += taken
             failpoint("batch_learned")
-        self._hold_back()
+        for stream in self._streams:
+            assert self._reader is not None
+            stream.hold_back(self._reader)
         if (
             self._config.stop_at_end
             and self._streams
@@ -309,14 +310,6 @@ class Learner:
         if stream.exchange is not None:
             room = min(room, stream.exchange.room() or 1)
         return min(room, self._slice, self._config.batch_size, _BLOCK_EVENTS)
-
-    def _hold_back(self) -> None:
-        """Pause partitions that are far ahead of a merge, so that its buffers stay bounded."""
-        for stream in self._streams:
-            full = stream.intake.full
-            assert self._reader is not None
-            self._reader.pause(full)
-            self._reader.resume(set(stream.lane.partitions) - full)
 
     def _commit_due(self) -> bool:
         if self._begun:
