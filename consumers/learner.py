@@ -280,8 +280,7 @@ class Learner:
                     self.on_dead_letters(taken.rejects)
                 letters = [letter.to_record() for letter in taken.rejects]
                 self._writer.append(self._topics.dead_letters, 0, letters)
-            size = len(taken.events) + sum(letter.events for letter in taken.rejects)
-            count += size
+            count += (size := len(taken.events) + sum(letter.events for letter in taken.rejects))
             self._exchange_if_due(stream)
             if self.between_slices is not None:
                 self._slice = self.between_slices(size)
