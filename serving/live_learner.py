@@ -92,6 +92,7 @@ class LiveLearner:
         def look(taken: int) -> int:
             slices.end(taken)
             self.positions.advance(learner.positions)
+            self.growth.look(learner.streams, time.monotonic())
             asked = reads.answer_some(learner.streams)
             catching_up = full >= _CATCH_UP_AFTER
             return slices.begin(asked=bool(asked), hurried=not catching_up)
@@ -112,7 +113,6 @@ class LiveLearner:
             full = full + 1 if taken >= polled // 2 else 0
             self.positions.advance(learner.positions)
             self.beaten_at_s = time.monotonic()
-            self.growth.look(learner.streams, self.beaten_at_s)
 
 
 class Slices:
