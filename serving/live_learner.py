@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class LiveLearner:
-    """Steps a learner in a thread of its own, and answers `reads` between its micro-batches.
+    """Steps a learner in a thread of its own, and answers `reads` between slices of learning.
 
     build: makes the learner in that thread: connections to a log are their thread's own. failure: what ended the loop,
     None while it goes round. growth: how its synapses grew; to be read by a question only.

@@ -1,4 +1,4 @@
-"""Questions to the learner's state, answered by the thread that owns it, between two micro-batches.
+"""Questions to the learner's state, answered by the thread that owns it, between two slices of learning.
 
 Nothing else may look at the state: a read during a kernel's writes would tear. So each answer is of a state that
 existed, after some event and before the next.
@@ -17,7 +17,7 @@ from consumers.stream import Stream
 
 Streams = Sequence[Stream]
 Question = Callable[[Any], Any]  # of the state: of `Streams`, for the learner
-BUDGET_S: Final = 0.002  # of answers between two micro-batches, so that learning goes on under any load
+BUDGET_S: Final = 0.002  # of answers between two slices, so that learning goes on under any load
 
 
 class _Asked(NamedTuple):
