@@ -102,8 +102,7 @@ class Learner:
         groups = [(0, mine)] if config.merge else [(partition, [partition]) for partition in mine]
         self._streams = [self._open_stream(number, group) for number, group in groups]
         self._reader = self._open_reader()
-        self._records_an_event = 1 / 256
-        self._since_commit = 0
+        self._records_an_event, self._since_commit = 1 / 256, 0
         self._committed_at = self._flushed_at = time.monotonic()
         self._first_event_at: float | None = None
         self._between_steps = True

@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "serving": {"eventlog", "online_models", "consumers"},
     "chaos": {"eventlog", "producers", "online_models", "evaluation", "consumers"},
     "dashboards": {"consumers.metric", "consumers.metrics_table"},
+    "documentation": {"eventlog", "online_models", "consumers", "serving", "engram"},
     "engram": {
         "eventlog",
         "producers",
