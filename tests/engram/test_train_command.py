@@ -139,7 +139,7 @@ def test_train_on_the_log_so_far_then_promote_and_roll_back(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("train", "nothing"), "batch model is 'nothing', expected one of ['ials', 'item_factors'"),
+        (("train", "nothing"), "batch model is 'nothing', expected one of ['hybrid', 'ials', 'item_factors'"),
         (("train", "item_factors", "--watch"), "expected --watch with at least one of --every"),
         (("train", "item_factors", "--every", "5"), "expected --watch with at least one of --every"),
         (("train", "item_factors", "--until", "soon"), "until is 'soon', expected a number of events, or"),
