@@ -174,7 +174,7 @@ def run_peer(settings: Settings, peer: str, python: str, folder: Path) -> tuple[
     }
     ranks = None
     if task.protocol == RANK_EVENTS:
-        model["last_70"] = _ranking(task, answer.said)
+        model["last_70"] = measure_ranks(task, answer.said)
         ranks = last_70(answer.said, task.user)
     else:
         rating = PrequentialRating((), (peer,))
@@ -197,7 +197,7 @@ def run_peer(settings: Settings, peer: str, python: str, folder: Path) -> tuple[
     return {"peak_memory_bytes": answer.peak_memory_bytes or None, "result": result}, ranks
 
 
-def _ranking(task: Task, said: NDArray[np.int32]) -> dict[str, float] | None:
+def measure_ranks(task: Task, said: NDArray[np.int32]) -> dict[str, float] | None:
     """Figures of the last 70 %, by the evaluator of every replay."""
     known = np.maximum.accumulate(np.concatenate([[-1], task.item[:-1]]))
     pairs = task.user.astype(np.int64) * task.items + task.item

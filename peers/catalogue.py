@@ -61,8 +61,8 @@ PEERS: Final[dict[str, Peer]] = {
     "wisardpkg.Wisard": _likes(
         "wisardpkg", "wisardpkg_models", "Wisard", "https://pypi.org/project/wisardpkg"
     ),
-    "recbole.NeuMF": _asked("recbole", "recbole_models", "NeuMF", _RECBOLE, users=1_000),
-    "recbole.SASRec": _asked("recbole", "recbole_models", "SASRec", _RECBOLE, users=1_000),
+    "recbole.NeuMF": _asked("recbole", "recbole_models", "NeuMF", _RECBOLE, users=200),
+    "recbole.SASRec": _asked("recbole", "recbole_models", "SASRec", _RECBOLE, users=200),
 }
 ENVIRONMENTS: Final = tuple(dict.fromkeys(peer.environment for peer in PEERS.values()))
 

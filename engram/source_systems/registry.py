@@ -36,21 +36,21 @@ class Experiment(NamedTuple):
 
 
 EXPERIMENTS: Final[dict[str, Experiment]] = {
-    "leave-one-out": Experiment(
-        "RecBole and our models, leave one out, on the same questions", ("ncf-ml-1m",), "leave_one_out_peers"
-    ),
     "neurorec": Experiment(
         "system 1: Hebbian users, MovieLens 100K, as graphs and then scored", ("ml-100k",), "neurorec"
-    ),
-    "neumf": Experiment("system 2: NeuMF with the metrics that it planned", ("ml-100k",), "neumf"),
-    "mlp": Experiment(
-        "system 3: an MLP on ml-latest-small with popularity beside it", ("ml-latest-small",), "mlp"
     ),
     "hybrid-app": Experiment(
         "system 4: a hybrid's evaluation with an honest NDCG", ("ml-latest-small",), "hybrid_app"
     ),
     "weightless": Experiment(
         "system 5: a weightless network a user, The Movies Dataset", ("the-movies-dataset",), "weightless"
+    ),
+    "mlp": Experiment(
+        "system 3: an MLP on ml-latest-small with popularity beside it", ("ml-latest-small",), "mlp"
+    ),
+    "neumf": Experiment("system 2: NeuMF with the metrics that it planned", ("ml-100k",), "neumf"),
+    "leave-one-out": Experiment(
+        "RecBole and our models, leave one out, on the same questions", ("ncf-ml-1m",), "leave_one_out_peers"
     ),
 }
 
