@@ -72,7 +72,7 @@ def ranks_of_log(folder: Path, model: str) -> Ranks | None:
         while batches := reader.poll(10_000, 0.0):
             for batch in batches:
                 for value in batch.values:
-                    block = decode_prediction(value)
+                    block = decode_prediction(value) if value is not None else None
                     if isinstance(block, PredictionBlock) and model in block.ranks:
                         ranks.append(block.ranks[model])
                         users.append(block.user_hash)

@@ -46,9 +46,9 @@ _IMPLICIT: Final = "https://github.com/benfred/implicit"
 _SKLEARN: Final = "https://scikit-learn.org"
 _RECBOLE: Final = "https://recbole.io"
 PEERS: Final[dict[str, Peer]] = {
-    "river.Baseline": _rank("river", "river_reco", "Baseline", _RIVER, events=25_000),
-    "river.FunkMF": _rank("river", "river_reco", "FunkMF", _RIVER, events=25_000),
-    "river.BiasedMF": _rank("river", "river_reco", "BiasedMF", _RIVER, events=25_000),
+    "river.Baseline": _rank("river", "river_reco", "Baseline", _RIVER, events=10_000),
+    "river.FunkMF": _rank("river", "river_reco", "FunkMF", _RIVER, events=10_000),
+    "river.BiasedMF": _rank("river", "river_reco", "BiasedMF", _RIVER, events=10_000),
     "flurs.MF": _rank("flurs", "flurs_models", "MF", _FLURS),
     "flurs.BPRMF": _rank("flurs", "flurs_models", "BPRMF", _FLURS),
     "flurs.UserKNN": _rank("flurs", "flurs_models", "UserKNN", _FLURS, events=2_000),

@@ -64,7 +64,8 @@ def _about(text: str) -> dict[str, Any]:
 
 def write_task(path: Path, task: Task) -> None:
     """Write a task; `read_task` reads it."""
-    np.savez(path, **{name: np.asarray(value) for name, value in task._asdict().items()})
+    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in task._asdict().items()}
+    np.savez(path, **arrays)
 
 
 def read_task(path: Path) -> Task:

@@ -85,6 +85,7 @@ def main(makers: Mapping[str, Callable[[Task], Any]], about: Mapping[str, Any]) 
     started = time.process_time()
     model = makers[name](task)
     before = time.process_time() - started
+    said: NDArray[Any]
     if task.protocol == RANK_EVENTS:
         said, seconds = rank_events(task, model)
     elif task.protocol == CALL_LIKES:

@@ -25,11 +25,12 @@ class Refitted:
 
     def scores(self, user: int, candidates: NDArray[np.int64]) -> NDArray[Any]:
         """See `Ranker`."""
-        popular = self._counts[candidates]
+        popular: NDArray[Any] = self._counts[candidates]
         found = self.fitted_scores(user, candidates)
         if found is None:
             return popular
-        return np.where(np.isnan(found), self._below(found, popular), found)
+        whole: NDArray[Any] = np.where(np.isnan(found), self._below(found, popular), found)
+        return whole
 
     @staticmethod
     def _below(found: NDArray[Any], popular: NDArray[Any]) -> NDArray[Any]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from consumers.lane import Lane
 from engram.lane_events import events_of
 from engram.parts import lane_config
+from engram.settings import Settings
 from engram.source import find_source, open_stream
 from engram.source_systems.hybrid_parts import HybridRule, diversity, novelty, tie_averaged_ndcg
 from engram.source_systems.registry import Asked
@@ -59,11 +60,11 @@ def _genres(rows: Rows, facts: tuple[ItemFacts, ...]) -> NDArray[np.float64]:
 
 
 def _online(
-    data: _Data, train: RatingColumns, models: tuple[str, ...], settings: object
+    data: _Data, train: RatingColumns, models: tuple[str, ...], settings: Settings
 ) -> dict[str, Scorer]:
     """Learn training once; return what scores all items (by `data.rows`, -inf for unknown ones) for a user's row."""
     config = lane_config(
-        msgspec.structs.replace(settings, models=models, dataset="ml-latest-small", top_every=0)  # type: ignore[type-var]
+        msgspec.structs.replace(settings, models=models, dataset="ml-latest-small", top_every=0)
     )
     lane = Lane(0, (0,), 1, config)
     lane.rows.catalogue.add(list(data.facts), lane.rows.items)
@@ -142,7 +143,7 @@ def _evolution(
     data: _Data,
     columns: RatingColumns,
     train: RatingColumns,
-    settings: object,
+    settings: Settings,
     models: tuple[str, ...],
     steps: tuple[int, ...],
 ) -> tuple[dict[str, Cell], ...]:
@@ -222,7 +223,9 @@ def run(asked: Asked) -> list[ResultTable]:
             "NDCG by its scorer": nothing,
             "NDCG@10": 0.0,
         },
-        *(
+    ]
+    for name, found in answers.items():
+        was.append(
             {
                 "model": name,
                 "P@10": found.figures["precision@10"],
@@ -230,9 +233,7 @@ def run(asked: Asked) -> list[ResultTable]:
                 "NDCG by its scorer": found.flattering,
                 "NDCG@10": found.figures["ndcg@10"],
             }
-            for name, found in answers.items()
-        ),
-    ]
+        )
     known = np.isin(people, split.train.users)
     of = (
         f"MovieLens latest-small, cut once in time: the newest fifth is asked about, films rated 4 or better, among all films that the "

@@ -82,7 +82,7 @@ def plain_row(model: str, hit: float | None, gain: float | None) -> dict[str, Ce
 
 def best_first(rows: Sequence[dict[str, Cell]], by: str) -> tuple[dict[str, Cell], ...]:
     """Sort rows by a column, those without a figure last."""
-    return tuple(sorted(rows, key=lambda row: -(-1.0 if row[by] is None else float(row[by]))))
+    return tuple(sorted(rows, key=lambda row: -float(-1.0 if row[by] is None else row[by] or 0.0)))
 
 
 def first_asked(data: LeaveOneOut, users: int | None) -> LeaveOneOut:

@@ -29,7 +29,8 @@ class _Flurs:
         """See `Ranker`."""
         if self._model.is_new_user(user):
             self._model.register(User(user))
-        return self._sign * self._model.score(User(user), candidates)
+        scores: NDArray[Any] = self._sign * self._model.score(User(user), candidates)
+        return scores
 
     def learn(self, user: int, item: int, rating: float, time_ms: int) -> None:
         """See `Ranker`."""

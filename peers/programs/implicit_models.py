@@ -36,7 +36,7 @@ class _Implicit(Refitted):
         had = self._had[:, : self._items]
         self._model = self._new_model()
         self._model.fit(sp.csr_matrix(had), show_progress=False)
-        self._fitted_users = had.any(axis=1)
+        self._fitted_users = np.asarray(had.any(axis=1))
 
     def _user_vector(self, user: int) -> NDArray[Any] | None:
         return self._model.user_factors[user] if self._fitted_users[user] else None
@@ -71,7 +71,8 @@ class Als(_Implicit):
         own = self._had[user, : self._items]
         if not own.any():
             return None
-        return self._model.recalculate_user(0, sp.csr_matrix(own))
+        vector: NDArray[Any] = self._model.recalculate_user(0, sp.csr_matrix(own))
+        return vector
 
 
 class Bpr(_Implicit):

@@ -26,7 +26,8 @@ class CoActivation:
 
     def scores(self, user: int, candidates: NDArray[np.int64]) -> NDArray[Any]:
         """See `Ranker`."""
-        return (self._synapses[user] @ self._had)[candidates]
+        every: NDArray[Any] = self._synapses[user] @ self._had
+        return every[candidates]
 
     def learn(self, user: int, item: int, rating: float, time_ms: int) -> None:
         """See `Ranker`."""
