@@ -72,13 +72,18 @@ def _online(
         lane.test_then_learn(events_of(train.take(slice(first, first + _BLOCK)), first, "app", Kind.RATING))
     users, items = lane.rows.users.find_all(data.rows.users), lane.rows.items.find_all(data.rows.items)
     known = items != ABSENT
-    moment = Moment(lane.learned, lane.clock_time_ms, lane.rows.history.items)
+    histories = lane.rows.histories
 
     def scorer(name: str) -> Scorer:
         def score(user: int) -> NDArray[np.float64]:
             found = np.full(len(items), -np.inf)
-            row = int(users[user]) if users[user] != ABSENT else -1
-            found[known] = lane.models[name].scores(row, lane.rows.histories, moment)[items[known]]
+            row, time_ms = -1, lane.clock_time_ms
+            if users[user] != ABSENT:
+                # A list is asked for when the user has just rated.
+                row = int(users[user])
+                time_ms = int(histories.times_ms[histories.start[row] + histories.length[row] - 1])
+            moment = Moment(lane.learned, time_ms, lane.rows.history.items)
+            found[known] = lane.models[name].scores(row, histories, moment)[items[known]]
             return found
 
         return score
@@ -271,7 +276,8 @@ def run(asked: Asked) -> list[ResultTable]:
             "With a new user's first ratings",
             (
                 f"Users without an event before the cut and with more than {steps[-1]} ratings after it. Of each, the first k ratings are learned; "
-                "the same films are asked about at every k: those that are liked after the last of these.",
+                "the same films are asked about at every k: those that are liked after the last of these. A list is asked for at the time of "
+                "the user's newest rating.",
             ),
             _evolution(data, columns, split.train, settings, models, steps),
         ),

@@ -40,7 +40,7 @@ EXPERIMENTS: Final[dict[str, Experiment]] = {
         "system 1: Hebbian users, MovieLens 100K, as graphs and then scored", ("ml-100k",), "neurorec"
     ),
     "hybrid-app": Experiment(
-        "system 4: a hybrid's evaluation with an honest NDCG", ("ml-latest-small",), "hybrid_app"
+        "system 4: a hybrid's evaluation with an honest NDCG", ("ml-latest-small",), "hybrid_app", 2
     ),
     "weightless": Experiment(
         "system 5: a weightless network a user, The Movies Dataset", ("the-movies-dataset",), "weightless"
