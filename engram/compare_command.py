@@ -51,7 +51,7 @@ from peers.install import DEFAULT_FOLDER
 
 _FILE_WIDTH = 140  # of output that is no terminal
 # Beside a peer on a part of a stream.
-_BESIDE = ("popularity", "hebbian", "blend")
+_BESIDE = ("popularity", "hebbian", "blend", "rating_means", "wisard")
 
 Datasets = Annotated[
     str | None,

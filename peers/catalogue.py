@@ -56,7 +56,7 @@ PEERS: Final[dict[str, Peer]] = {
     "implicit.BPR": _rank("implicit", "implicit_models", "BPR", _IMPLICIT),
     "EASE": _rank("numpy", "ease", "EASE", "https://arxiv.org/abs/1905.03375"),
     "neurorec": _rank("numpy", "neurorec", "co-activation", "source system 1, see docs/results"),
-    "sklearn.SGDClassifier": _likes("scikit-learn", "scikit_learn", "SGDClassifier", _SKLEARN),
+    "sklearn.SGDClassifier": _likes("scikit-learn", "scikit_learn", "SGDClassifier", _SKLEARN, events=25_000),
     "sklearn.LogisticRegression": _likes("scikit-learn", "scikit_learn", "LogisticRegression", _SKLEARN),
     "wisardpkg.Wisard": _likes(
         "wisardpkg", "wisardpkg_models", "Wisard", "https://pypi.org/project/wisardpkg"

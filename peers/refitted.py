@@ -36,7 +36,8 @@ class Refitted:
     def _below(found: NDArray[Any], popular: NDArray[Any]) -> NDArray[Any]:
         known = found[~np.isnan(found)]
         floor = known.min() if len(known) else 0.0
-        return floor - 1.0 + popular / (popular.max() + 1.0)
+        below: NDArray[Any] = floor - 1.0 + popular / (popular.max() + 1.0)
+        return below
 
     def learn(self, user: int, item: int, rating: float, time_ms: int) -> None:
         """See `Ranker`."""

@@ -1,4 +1,4 @@
-"""FluRS: incremental matrix factorisation, BPR, and nearest users, positive feedback only (a value of 1 an event)."""
+"""FluRS: incremental matrix factorisation and BPR of positive feedback (a value of 1 an event); nearest users by rating."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class _Flurs:
         np.random.seed(task.seed)
         self._model = model
         self._sign = -1.0 if smaller else 1.0
+        self._rated = isinstance(model, UserKNNRecommender)
         self.settings = settings
         model.initialize()
 
@@ -38,7 +39,7 @@ class _Flurs:
             self._model.register(User(user))
         if self._model.is_new_item(item):
             self._model.register(Item(item))
-        self._model.update(Event(User(user), Item(item), 1.0))
+        self._model.update(Event(User(user), Item(item), rating if self._rated else 1.0))
 
 
 def _maker(model: Callable[[], Any], smaller: bool, settings: dict[str, Any]) -> Callable[[Task], _Flurs]:

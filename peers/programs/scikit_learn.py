@@ -17,10 +17,10 @@ from peers.refitted import EVERY
 class Sgd:
     """One model for all users, learned event by event (`partial_fit`)."""
 
-    settings: ClassVar[dict[str, Any]] = {"loss": "log_loss", "alpha": 1e-4, "average": True}
+    settings: ClassVar[dict[str, Any]] = {"loss": "log_loss"}
 
     def __init__(self, task: Task) -> None:
-        self._model = SGDClassifier(loss="log_loss", alpha=1e-4, average=True, random_state=task.seed)
+        self._model = SGDClassifier(loss="log_loss", random_state=task.seed)
         self._ready = False
 
     def says(self, user: int, bits: NDArray[np.uint8]) -> float:
