@@ -40,6 +40,7 @@ def _asked(environment: str, program: str, model: str, homepage: str, users: int
     return Peer(environment, program, model, LEAVE_ONE_OUT, None, users, homepage)
 
 
+_FEW: Final = 25_000  # all of MovieLens 100K from five stars on; minutes of one core for each of them
 _RIVER: Final = "https://riverml.xyz"
 _FLURS: Final = "https://github.com/takuti/flurs"
 _IMPLICIT: Final = "https://github.com/benfred/implicit"
@@ -49,17 +50,19 @@ PEERS: Final[dict[str, Peer]] = {
     "river.Baseline": _rank("river", "river_reco", "Baseline", _RIVER, events=10_000),
     "river.FunkMF": _rank("river", "river_reco", "FunkMF", _RIVER, events=10_000),
     "river.BiasedMF": _rank("river", "river_reco", "BiasedMF", _RIVER, events=10_000),
-    "flurs.MF": _rank("flurs", "flurs_models", "MF", _FLURS),
-    "flurs.BPRMF": _rank("flurs", "flurs_models", "BPRMF", _FLURS),
+    "flurs.MF": _rank("flurs", "flurs_models", "MF", _FLURS, events=_FEW),
+    "flurs.BPRMF": _rank("flurs", "flurs_models", "BPRMF", _FLURS, events=_FEW),
     "flurs.UserKNN": _rank("flurs", "flurs_models", "UserKNN", _FLURS, events=2_000),
-    "implicit.ALS": _rank("implicit", "implicit_models", "ALS", _IMPLICIT),
-    "implicit.BPR": _rank("implicit", "implicit_models", "BPR", _IMPLICIT),
-    "EASE": _rank("numpy", "ease", "EASE", "https://arxiv.org/abs/1905.03375"),
-    "neurorec": _rank("numpy", "neurorec", "co-activation", "source system 1, see docs/results"),
-    "sklearn.SGDClassifier": _likes("scikit-learn", "scikit_learn", "SGDClassifier", _SKLEARN, events=25_000),
-    "sklearn.LogisticRegression": _likes("scikit-learn", "scikit_learn", "LogisticRegression", _SKLEARN),
+    "implicit.ALS": _rank("implicit", "implicit_models", "ALS", _IMPLICIT, events=_FEW),
+    "implicit.BPR": _rank("implicit", "implicit_models", "BPR", _IMPLICIT, events=_FEW),
+    "EASE": _rank("numpy", "ease", "EASE", "https://arxiv.org/abs/1905.03375", events=_FEW),
+    "neurorec": _rank("numpy", "neurorec", "co-activation", "source system 1, see docs/results", events=_FEW),
+    "sklearn.SGDClassifier": _likes("scikit-learn", "scikit_learn", "SGDClassifier", _SKLEARN, events=_FEW),
+    "sklearn.LogisticRegression": _likes(
+        "scikit-learn", "scikit_learn", "LogisticRegression", _SKLEARN, events=_FEW
+    ),
     "wisardpkg.Wisard": _likes(
-        "wisardpkg", "wisardpkg_models", "Wisard", "https://pypi.org/project/wisardpkg"
+        "wisardpkg", "wisardpkg_models", "Wisard", "https://pypi.org/project/wisardpkg", events=_FEW
     ),
     "recbole.NeuMF": _asked("recbole", "recbole_models", "NeuMF", _RECBOLE, users=200),
     "recbole.SASRec": _asked("recbole", "recbole_models", "SASRec", _RECBOLE, users=200),
