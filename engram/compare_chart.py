@@ -17,7 +17,7 @@ _PEER: Final = "#c8793a"
 _WIDE: Final = 3  # panels in a row
 _STYLE: Final = """body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:76rem;padding:0 1rem;color:#1d1d1f}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.2rem .7rem;text-align:right}
-td:nth-child(-n+2),th:nth-child(-n+2){text-align:left}tr{border-bottom:1px solid #ddd}img{max-width:100%}
+td:nth-child(-n+2),th:nth-child(-n+2){text-align:left}td:first-child{min-width:11rem}td{vertical-align:top}tr{border-bottom:1px solid #ddd}img{max-width:100%}
 div{overflow-x:auto}"""
 
 

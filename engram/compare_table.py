@@ -67,8 +67,8 @@ def explained(rows: Rows) -> list[str]:
         "streams with all ratings.",
         f"Quality and speed are of the same run, a process for each model and stream, {side}. ev/s is of each model's "
         "kernels alone: test and learn; state is the model's own, without ids and histories, which all models share.",
-        "± is half of the 95 % interval of Recall@10, users being what is independent; ≈ marks what is not worse than the "
-        "stream's best with p < .05.",
+        "± is half of the 95 % interval of Recall@10, users being what is independent; ≈: no "
+        "significant difference from the stream's best (p >= .05, of the difference, likewise by user).",
         *([_PEERS_SAY] if any(row["model"] in PEERS for row in rows) else []),
         *(f"Not measured: {row['model']} on {row['dataset']}: {row['note']}" for row in rows if row["note"]),
         f"Seed {first['seed']}, engram {first['version']}, Python {first['python']}, NumPy {first['numpy']}, Numba "
@@ -145,7 +145,7 @@ def _by_stream(rows: Rows) -> list[tuple[StreamChoice, list[Mapping[str, Any]]]]
 
 def _heading(stream: StreamChoice, rows: Rows) -> str:
     events = next((row["events"] for row in rows if row["events"] is not None), None)
-    return stream.label if events is None else f"{stream.label}: {events:,} events"
+    return stream.label if events is None or stream.first else f"{stream.label}: {events:,} events"
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
