@@ -13,7 +13,8 @@ evidence of a level g, of what is known before the event (counts of levels c, al
                                     expect (their predicted rating less m)
 
 The weights are those of greatest likelihood over the training events, each with the evidence that stood before it, with a
-ridge towards what is plausible (the crowd at 1, user .7, film .5, all else 0): a convex problem, by Newton's method.
+ridge towards what is plausible (the crowd at 1, user .7, film .5, all else 0): a convex problem, by Newton's method with
+steps halved until they lead upwards.
 
 Where a guess counts as right within one star, the best guess is the middle of the likeliest two stars, not the mean.
 """
@@ -31,7 +32,8 @@ WITHIN: Final = 1.0  # stars
 OWN: Final = 10  # kinds of evidence without other models'
 _FIRST: Final = (1.0, 0.7, 0.5)
 _RIDGE: Final = 10.0
-_STEPS: Final = 12
+_STEPS: Final = 20
+_HALVINGS: Final = 30
 _USER_PRIOR, _FILM_PRIOR = 3.0, 5.0
 _GENRE_PRIOR: Final = 4.0
 _VOTES: Final = 20.0  # of the mean vote, beside a film's own
@@ -189,13 +191,27 @@ def fit_weights(
     prior = np.zeros(evidence.shape[2])
     prior[: len(_FIRST)] = _FIRST
     prior = prior[used]
+
+    def objective(of: NDArray[np.float64]) -> float:
+        z = seen @ of
+        most = z.max(axis=1)
+        likelihood = z[at, levels] - most - np.log(np.exp(z - most[:, None]).sum(axis=1))
+        return float(likelihood.sum() - 0.5 * _RIDGE * np.square(of - prior).sum())
+
+    at = np.arange(len(levels))
     weights = prior.copy()
     for _ in range(_STEPS):
         p = _softmax(seen @ weights)
         mean = np.einsum("nk,nkf->nf", p, seen)
-        slope = (seen[np.arange(len(levels)), levels] - mean).sum(0) - _RIDGE * (weights - prior)
+        slope = (seen[at, levels] - mean).sum(0) - _RIDGE * (weights - prior)
         bend = np.einsum("nk,nkf,nkh->fh", p, seen, seen) - mean.T @ mean + _RIDGE * np.eye(len(used))
-        weights = weights + np.linalg.solve(bend, slope)
+        step, best = np.linalg.solve(bend, slope), objective(weights)
+        # A whole step may lead past the top, and then away from it.
+        for _ in range(_HALVINGS):
+            if objective(weights + step) >= best:
+                break
+            step = step / 2.0
+        weights = weights + step
     whole = np.zeros(evidence.shape[2])
     whole[used] = weights
     return whole

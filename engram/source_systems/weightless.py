@@ -158,7 +158,9 @@ def _expected(
     asked = np.empty(len(of.test))
     for user in range(of.users):
         places = np.flatnonzero(own[of.test] == user)
-        now_ms = int(movies.time_ms[of.test[places]].min())
+        # Where the split is random, what is tested may lie before what was learned; a clock does not go back.
+        learned_ms = int(movies.time_ms[of.train[own[of.train] == user]].max())
+        now_ms = max(int(movies.time_ms[of.test[places]].min()), learned_ms)
         moment = Moment(lane.learned, now_ms, lane.rows.history.items)
         asked[places] = lane.models[model].scores(int(rows[user]), lane.rows.histories, moment)[items[places]]
     return learned, asked, time.process_time() - started, lane.models[model].state_bytes
