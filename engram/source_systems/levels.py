@@ -33,7 +33,8 @@ OWN: Final = 10  # kinds of evidence without other models'
 _FIRST: Final = (1.0, 0.7, 0.5)
 _RIDGE: Final = 10.0
 _STEPS: Final = 20
-_HALVINGS: Final = 30
+_HALVINGS: Final = 10
+_SMALL: Final = 1e-8
 _USER_PRIOR, _FILM_PRIOR = 3.0, 5.0
 _GENRE_PRIOR: Final = 4.0
 _VOTES: Final = 20.0  # of the mean vote, beside a film's own
@@ -206,6 +207,8 @@ def fit_weights(
         slope = (seen[at, levels] - mean).sum(0) - _RIDGE * (weights - prior)
         bend = np.einsum("nk,nkf,nkh->fh", p, seen, seen) - mean.T @ mean + _RIDGE * np.eye(len(used))
         step, best = np.linalg.solve(bend, slope), objective(weights)
+        if np.abs(step).max() < _SMALL:
+            break
         # A whole step may lead past the top, and then away from it.
         for _ in range(_HALVINGS):
             if objective(weights + step) >= best:
