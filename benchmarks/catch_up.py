@@ -18,7 +18,7 @@ import numpy as np
 from consumers.lane_config import LaneConfig
 from consumers.learner import Learner, LearnerConfig
 from eventlog.codec import encode_pack
-from eventlog.decode import Limits
+from eventlog.event_checks import Limits
 from eventlog.events import EventBatch
 from eventlog.sqlite_log import SqliteLog
 from eventlog.topics import Topics

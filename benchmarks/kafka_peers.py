@@ -32,7 +32,7 @@ from engram.parts import create_topics
 from engram.settings import Settings
 from engram.source import find_source, open_stream
 from engram.warm import warm_up_evaluator, warm_up_learner
-from eventlog.decode import Limits
+from eventlog.event_checks import Limits
 from eventlog.kafka_log import KafkaLog
 from eventlog.local_broker import ephemeral_broker
 from eventlog.topics import Topics

@@ -29,7 +29,7 @@ from consumers.predictions import PredictionBlock, decode_prediction
 from engram.settings import Settings
 from engram.source import find_source, open_stream
 from engram.warm import warm_up_learner
-from eventlog.decode import Limits
+from eventlog.event_checks import Limits
 from eventlog.sqlite_log import SqliteLog
 from eventlog.topics import Topics
 from producers.replay import Pace, Replay

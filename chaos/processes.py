@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 from chaos.fault import SAME, Fault, Ground, Outcome, finish
 from chaos.run import Run
 from chaos.storm import FREEZES, Storm
@@ -122,6 +125,9 @@ def zombie_producer(ground: Ground) -> Outcome:
     server = ground.server()
     pid = server.start(run.job("producer", "zombie"))
     frozen = _freeze_at_work(ground, pid)
+    while frozen and _holds_the_file(run):  # nobody could write then, which `eventlog.sqlite_store` says
+        server.thaw(pid)
+        frozen = _freeze_at_work(ground, pid)
     run.here("producer")
     server.thaw(pid)
     status = server.wait(pid, 60.0)
@@ -129,6 +135,18 @@ def zombie_producer(ground: Ground) -> Outcome:
         run.findings.append(Finding("other", f"the zombie ended with {status}"))
     run.here("learner", "evaluator")
     return Outcome(int(frozen), int(frozen), findings=finish(ground, run, repeats=True))
+
+
+def _holds_the_file(run: Run) -> bool:
+    """Whether who is frozen is in the middle of a write to the embedded log's file."""
+    if not run.spec.startswith("embedded"):
+        return False
+    with closing(sqlite3.connect(run.directory / "log.db", timeout=0.2, isolation_level=None)) as database:
+        try:
+            database.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        return False
 
 
 def _freeze_at_work(ground: Ground, pid: int) -> bool:

@@ -11,7 +11,8 @@ import numpy as np
 
 from chaos.storm import Storm
 from chaos.stream import Shape, create_topics, make_events, write_stream
-from chaos.verdict import Finding, Truth, judge, read_truth
+from chaos.truth import Truth, read_truth
+from chaos.verdict import Finding, judge
 from chaos.victim import ROLES, Job, ReplayOf, Server, Wrap, as_it_is, synthetic
 from eventlog.log import Log
 from eventlog.open_log import open_log
@@ -151,8 +152,8 @@ class Run:
             self.findings.append(Finding("lost", f"the log has {len(truth.events)} events of {len(want)}"))
         # What a killed producer has under way, Kafka may take later: readers drop what is sent again then.
         allowed = not self.spec.startswith("embedded") if repeats is None else repeats
-        if truth.duplicates and not allowed:
-            self.findings.append(Finding("twice", f"{truth.duplicates} events were sent again"))
+        if truth.repeats and not allowed:
+            self.findings.append(Finding("twice", f"{truth.repeats} events were sent again"))
 
     def digests(self) -> dict[str, str]:
         """What the evaluator said at its end."""

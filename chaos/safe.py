@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from chaos import calls, checkpoints, inputs, processes
+from chaos import calls, checkpoints, inputs, processes, rebalances
 from chaos.fault import Fault
 
 FAULTS: tuple[Fault, ...] = tuple(
-    fault for fault in (*processes.FAULTS, *calls.FAULTS, *checkpoints.FAULTS, *inputs.FAULTS) if fault.safe
+    fault
+    for fault in (
+        *processes.FAULTS,
+        *calls.FAULTS,
+        *checkpoints.FAULTS,
+        *inputs.FAULTS,
+        *rebalances.FAULTS,
+    )
+    if fault.safe
 )

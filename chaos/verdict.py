@@ -1,17 +1,15 @@
 """An independent reader: what is in the log, and whether predictions, dead letters and checkpoint say the same.
 
-It shares no code with the learner: messages are taken apart here, and the order, the duplicates, the histories and
-the counts are worked out again in plain Python. Only the checkpoint's files are read by their own module, which
+It shares no code with the learner: the truth is read by `chaos.truth`, and the histories and the counts are worked out
+again in plain Python. Only the checkpoint's files are read by their own module, which
 checks their sums.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from chaos.truth import Event, RawRecord, Truth, read_topic
 from consumers.checkpoint import CheckpointStore
 from eventlog.log import Log
 from eventlog.topics import Topics
@@ -32,138 +31,6 @@ class Finding(NamedTuple):
 
     kind: str
     what: str
-
-
-class Event(NamedTuple):
-    """A good event as it stands in the log."""
-
-    source: str | None
-    seq: int
-    key: str | None
-    user: str
-    item: str
-    time_ms: int
-
-    @property
-    def identity(self) -> tuple[str | None, int, str | None]:
-        """What makes it the same event when it is sent again."""
-        return self.source, self.seq, self.key
-
-
-class RawRecord(NamedTuple):
-    """One record of any topic."""
-
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: dict[str, bytes]
-
-
-def read_topic(log: Log, topic: str) -> list[RawRecord]:
-    """Every record of a topic, each partition in offset order."""
-    found = []
-    for partition, (begin, end) in log.bounds(topic).items():
-        if begin == end:
-            continue
-        with log.reader(topic, [partition]) as reader:
-            while reader.position(partition) < end:
-                for batch in reader.poll(10_000, 10.0):
-                    found += [
-                        RawRecord(partition, offset, key, value, dict(headers))
-                        for offset, key, value, headers in zip(
-                            batch.offsets.tolist(), batch.keys, batch.values, batch.headers, strict=True
-                        )
-                    ]
-    return found
-
-
-@dataclass
-class Truth:
-    """What must come of a ratings topic.
-
-    events: the good ones in the order of learning, each once. declared: events that the messages hold, good or
-    bad. bad: {key of the dead letter: events in it}. ends: {partition: offset after the last record}.
-    """
-
-    events: list[Event] = field(default_factory=list)
-    duplicates: int = 0
-    declared: int = 0
-    bad: dict[bytes, int] = field(default_factory=dict)
-    ends: dict[int, int] = field(default_factory=dict)
-
-
-def read_truth(log: Log, topic: str) -> Truth:
-    """Work out what must be learned from a ratings topic, in which order."""
-    truth = Truth()
-    seen: set[tuple[Any, ...]] = set()
-    partitions: dict[int, list[Event]] = {}
-    for record in read_topic(log, topic):
-        truth.ends[record.partition] = record.offset + 1
-        mine = partitions.setdefault(record.partition, [])
-        for index, event in _events_of(record):
-            if event is None:
-                letter = f"{topic}/{record.partition}/{record.offset}/{index}".encode()
-                truth.bad[letter] = int(record.headers.get("n", b"1")) if index < 0 else 1
-            elif event.identity in seen:
-                truth.duplicates += 1
-            else:
-                seen.add(event.identity)
-                mine.append(event)
-    truth.events = _merged(list(partitions.values()))
-    truth.declared = len(truth.events) + truth.duplicates + sum(truth.bad.values())
-    return truth
-
-
-def _merged(partitions: list[list[Event]]) -> list[Event]:
-    """One order: by (time, seq), but never before what stands before it in its own partition."""
-    keyed = []
-    for number, events in enumerate(partitions):
-        latest = (-1, -1)
-        for place, event in enumerate(events):
-            latest = max(latest, (event.time_ms, event.seq))
-            keyed.append((latest, number, place, event))
-    if len(partitions) == 1:
-        return partitions[0]
-    return [event for *_, event in sorted(keyed, key=lambda one: one[:3])]
-
-
-def _events_of(record: RawRecord) -> Iterator[tuple[int, Event | None]]:
-    """(index, event) of a message, None for a bad one; index -1 is the whole message. Controls give nothing."""
-    value = record.value or b""
-    if value.startswith(b'{"control"'):
-        return
-    try:
-        if value[:1] == b"{":
-            wire = json.loads(value)
-            event = Event(
-                wire.get("source_id"),
-                wire["source_seq"] if "source_id" in wire else -1,
-                wire.get("key"),
-                wire["user"],
-                wire["item"],
-                wire["event_time_ms"],
-            )
-            good = 0 <= wire["rating"] <= 10 and wire["event_time_ms"] >= 0
-            yield (0, event) if good else (-1, None)
-            return
-        pack = msgspec.msgpack.decode(value)
-        count = len(pack["seqs"]) // 8
-    except (msgspec.DecodeError, ValueError, KeyError, TypeError):
-        yield -1, None
-        return
-    seqs, times = np.frombuffer(pack["seqs"], "<i8"), np.frombuffer(pack["times"], "<i8")
-    ratings = np.frombuffer(pack["ratings"], "<f8")
-    for index in range(count):
-        user, item = (
-            pack[f"{name}s"][index * pack[f"{name}_width"] : (index + 1) * pack[f"{name}_width"]]
-            .rstrip(b"\0")
-            .decode()
-            for name in ("user", "item")
-        )
-        good = math.isfinite(ratings[index]) and 0 <= ratings[index] <= 10
-        event = Event(pack["source_id"], int(seqs[index]), None, user, item, int(times[index]))
-        yield index, event if good else None
 
 
 class State(NamedTuple):
@@ -213,10 +80,10 @@ def judge(
     if len(predicted) < learned:
         findings.append(Finding("lost", f"{len(predicted)} predictions, the checkpoint has {learned} events"))
     findings += _judge_predictions(predicted, truth, complete)
-    letters, more = _read_letters(log, topics, truth, complete)
+    letters, more = read_letters(log, topics, truth, complete)
     findings += more
     if saved:
-        findings += _judge_checkpoint(saved.arrays, saved.meta, truth, letters)
+        findings += judge_checkpoint(saved.arrays, saved.meta, truth, letters)
         if complete:
             findings += _judge_end(saved.meta, truth)
     for partition, offset in log.committed("engram-learner", topics.ratings).items():
@@ -300,7 +167,7 @@ def _judge_predictions(predicted: list[Prediction], truth: Truth, complete: bool
     return findings
 
 
-def _read_letters(
+def read_letters(
     log: Log, topics: Topics, truth: Truth, complete: bool
 ) -> tuple[dict[bytes, RawRecord], list[Finding]]:
     """Dead letters by key, repeats dropped."""
@@ -316,7 +183,7 @@ def _read_letters(
     return kept, findings
 
 
-def _judge_checkpoint(
+def judge_checkpoint(
     arrays: dict[str, Any], meta: dict[str, Any], truth: Truth, letters: dict[bytes, RawRecord]
 ) -> list[Finding]:
     """The state is that of the first `learned` events, and its accounting adds up."""
@@ -356,8 +223,9 @@ def _judge_end(meta: dict[str, Any], truth: Truth) -> list[Finding]:
         findings.append(
             Finding("lost", f"the checkpoint stands at {positions}, the log ends at {truth.ends}")
         )
+    more = sum(events for partition, offset, events in truth.afterwards if offset < positions[partition])
     have = intake["accepted"], lane["duplicates"], sum(lane["dead_lettered"].values())
-    want = truth.declared, truth.duplicates, sum(truth.bad.values())
+    want = truth.declared + more, truth.duplicates + more, sum(truth.bad.values())
     if have != want:
         findings.append(_count("accepted, duplicate, dead-lettered", have, want))
     return findings

@@ -22,7 +22,7 @@ from typing import IO, Any, Self
 import msgspec
 
 from chaos.stream import Shape, make_events, write_stream
-from eventlog.decode import Limits
+from eventlog.event_checks import Limits
 from eventlog.log import Log
 from online_models.model import ClockName
 from producers.synthetic import SyntheticConfig, SyntheticStream
@@ -96,6 +96,39 @@ def learn(job: Job, wrap: Wrap = as_it_is) -> None:
         learner.close()
 
 
+STOP = "stop"  # a file in a member's directory
+
+
+def learn_in_a_group(job: Job) -> None:
+    """Learn what a consumer group gives, each partition a lane of its own, until a file says to stop."""
+    from consumers.group_learner import GroupLearner
+    from consumers.lane_config import LaneConfig
+    from consumers.learner import Learner, LearnerConfig
+    from eventlog.kafka_membership import KafkaMembership
+    from eventlog.open_log import open_log
+    from eventlog.topics import Topics
+
+    topics, directory = Topics.with_prefix(job.prefix), Path(job.directory)
+    config = LearnerConfig(
+        lane=LaneConfig(MODELS, {}, clock=job.clock),
+        merge=False,
+        group=True,
+        batch_size=job.batch_size,
+        checkpoint_every_events=job.checkpoint_every_events,
+        checkpoint_every_s=0.5,
+        limits=job.limits,
+        stop_at_end=False,
+    )
+    address, group = job.log.removeprefix("kafka:"), f"{job.prefix}.learners"
+    with open_log(job.log) as log:
+        learner = Learner(log, topics, config, directory, partitions=())
+        with KafkaMembership(address, {}, topics.ratings, group, session_timeout_ms=2_000) as membership:
+            member = GroupLearner(learner, membership)
+            while not (directory / STOP).exists():
+                member.step(0.05)
+            member.close()
+
+
 def evaluate(job: Job, wrap: Wrap = as_it_is) -> None:
     """Evaluate the predictions topic until its lane has ended; write the digests."""
     from consumers.checkpoint import CheckpointStore
@@ -139,7 +172,12 @@ def synthetic(replay: ReplayOf) -> SyntheticStream:
     return SyntheticStream(SyntheticConfig(events=replay.events, users=replay.users, items=400))
 
 
-ROLES: dict[str, Callable[..., None]] = {"producer": produce, "learner": learn, "evaluator": evaluate}
+ROLES: dict[str, Callable[..., None]] = {
+    "producer": produce,
+    "learner": learn,
+    "evaluator": evaluate,
+    "member": learn_in_a_group,
+}
 
 
 # --- the fork server -----------------------------------------------------------------------------------------------
@@ -185,6 +223,7 @@ def _warm() -> None:
 def _serve(commands: IO[bytes], answers: IO[bytes]) -> None:
     """Answer `{"start": JOB}` with the child's id, `{"wait": [id, seconds]}` with its exit status or null."""
     alive: set[int] = set()
+    ended: dict[int, int] = {}
 
     def answer(value: object) -> None:
         answers.write(msgspec.json.encode(value) + b"\n")
@@ -203,12 +242,14 @@ def _serve(commands: IO[bytes], answers: IO[bytes]) -> None:
                 with contextlib.suppress(PermissionError, ProcessLookupError):
                     os.setpgid(pid, pid)
                 alive.add(pid)
+                ended.pop(pid, None)  # numbers come around
                 answer(pid)
             else:
                 pid, seconds = command["wait"]
-                status = _wait(pid, seconds)
+                status = ended[pid] if pid in ended else _wait(pid, seconds)
                 if status is not None:
                     alive.discard(pid)
+                    ended[pid] = status
                 answer(status)
     finally:
         for pid in alive:

@@ -28,8 +28,9 @@ from consumers.model_versions import ModelVersions
 from consumers.stream import Source, Stream
 from consumers.topic_identity import check_is_same_topic, way_out
 from eventlog.deadletter import DeadLetter
-from eventlog.decode import Limits, decode
+from eventlog.decode import decode
 from eventlog.errors import BrokerError, FencedError
+from eventlog.event_checks import Limits
 from eventlog.log import Log, LogReader
 from eventlog.model_records import PARTITION, ModelRecord, to_record
 from eventlog.model_registry import ModelRegistry

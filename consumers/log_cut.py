@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from consumers.intake import Intake
 from consumers.sequences import Sequences
 from eventlog.cut import Cut
-from eventlog.decode import Limits, decode
+from eventlog.decode import decode
+from eventlog.event_checks import Limits
 from eventlog.events import EventBatch, Kind
 from eventlog.log import Log
 from online_models.ids import ABSENT, IdTable, grown

@@ -28,8 +28,9 @@ from consumers.lane_config import LaneConfig
 from consumers.lane_rows import Kept
 from consumers.stream import lane_folder
 from eventlog.deadletter import Reason
-from eventlog.decode import Limits, decode
+from eventlog.decode import decode
 from eventlog.errors import CheckpointCorruptError, CheckpointMismatchError, SettingsError
+from eventlog.event_checks import Limits
 from eventlog.log import Log
 from eventlog.partitioner import partitions_of
 

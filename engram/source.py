@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from engram.settings import Settings, check_scale
 from engram.time_range import time_range_ms
-from eventlog.decode import Limits
 from eventlog.errors import SettingsError
+from eventlog.event_checks import Limits
 from producers.datasets import DATASETS, Dataset
 from producers.event_order import TieOrder
 from producers.readers.mapped_file import SUFFIXES, ColumnMap, MappedFileReader, parse_columns

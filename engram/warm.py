@@ -14,7 +14,8 @@ from evaluation.significance import SignificanceConfig
 from evaluation.top_lists import LIST_LENGTH
 from eventlog.codec import encode_pack
 from eventlog.controls import Control, ControlKind
-from eventlog.decode import Limits, decode
+from eventlog.decode import decode
+from eventlog.event_checks import Limits
 from eventlog.events import EventBatch
 from eventlog.log import Record, RecordBatch
 from eventlog.partitioner import partition_of

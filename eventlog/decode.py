@@ -1,6 +1,7 @@
 """Records of the ratings topic to columns: good events, control records, and dead letters with their reasons.
 
-Messages are decoded one by one; events are checked as columns.
+Messages of one event are read by a kernel where it is sure of them (`eventlog.json_columns`), else one by one; events
+are checked as columns.
 """
 
 from __future__ import annotations
@@ -11,32 +12,17 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eventlog import codec
 from eventlog.controls import PREFIX, Control, checked_control
 from eventlog.deadletter import DeadLetter, Reason
 from eventlog.errors import EventError
+from eventlog.event_checks import OK, REASONS, Limits, describe, first_faults
 from eventlog.events import MAX_EVENT_TIME_MS, MAX_ID_BYTES, NO_SEQ, EventBatch, Kind
+from eventlog.json_columns import read_json
 from eventlog.log import RecordBatch
-from eventlog.partitioner import partitions_of
 
 _JSON_OBJECT = b"{"
-_HAS_ITEM = np.array([kind != Kind.FORGET_USER for kind in Kind])
-_OK = -1
-
-
-class Limits(NamedTuple):
-    """What an event may hold.
-
-    rating_min..rating_max: the scale, inclusive. max_future_s: seconds that an event time may lie ahead of
-    the append time. max_message_bytes: larger values are not decoded at all.
-    """
-
-    rating_min: float = 0.0
-    rating_max: float = 10.0
-    max_future_s: float = 86_400.0
-    max_message_bytes: int = 1 << 20
 
 
 class Decoded(NamedTuple):
@@ -71,6 +57,8 @@ def decode(records: RecordBatch, limits: Limits, partitions: int = 1) -> Decoded
     singles: list[_Single] = []
     accepted = 0
     offsets = records.offsets.tolist()
+    quick = _read_quickly(records, limits)
+    run: list[int] = []  # rows of single events since the last pack, read already or in `singles`
 
     def reject(at: int, index: int, reason: Any, detail: str, payload: bytes, events: int = 1) -> None:
         rejects.append(
@@ -87,18 +75,24 @@ def decode(records: RecordBatch, limits: Limits, partitions: int = 1) -> Decoded
         )
 
     def end_singles() -> None:
-        if singles:
-            batch = _columns(records, singles)
-            values = [records.values[single.at] or b"" for single in singles]
-            rows = [single.at for single in singles]
+        if run:
+            rows = run.copy()
             parts.append(
                 _keep_good(
-                    batch, limits, partitions, lambda i, why, say: reject(rows[i], 0, why, say, values[i])
+                    _singles_in_order(records, quick, rows, singles),
+                    limits,
+                    partitions,
+                    lambda i, why, say: reject(rows[i], 0, why, say, records.values[rows[i]] or b""),
                 )
             )
+            run.clear()
             singles.clear()
 
     for at, value in enumerate(records.values):
+        if quick.row[at] >= 0:
+            accepted += 1
+            run.append(at)
+            continue
         if value is not None and value.startswith(PREFIX):
             try:
                 controls.append((offsets[at], checked_control(value, limits.max_message_bytes)))
@@ -122,6 +116,7 @@ def decode(records: RecordBatch, limits: Limits, partitions: int = 1) -> Decoded
                         Reason.PACK_MISMATCH, f"header n is {declared}, the message has one event"
                     )
                 singles.append(_Single(at, _checked_types(codec.decode_wire(value))))
+                run.append(at)
                 continue
             pack = codec.decode_pack(value)
             size = len(pack.seqs) // 8
@@ -171,10 +166,10 @@ def check_events(
         moments = np.full(n, append_time_ms, np.int64)
         records = RecordBatch("", 0, np.zeros(n, np.int64), moments, [None] * n, [None] * n, [()] * n, 0)
         batch = _columns(records, singles)
-        codes = _check(batch, limits, 1)
-        for row in np.flatnonzero(codes != _OK).tolist():
-            reason = _REASONS[codes[row]]
-            wrong[singles[row].at] = EventError(reason, _describe(batch, row, reason, limits))
+        codes = first_faults(batch, limits, 1)
+        for row in np.flatnonzero(codes != OK).tolist():
+            reason = REASONS[codes[row]]
+            wrong[singles[row].at] = EventError(reason, describe(batch, row, reason, limits))
     return sorted(wrong.items())
 
 
@@ -215,6 +210,67 @@ def _checked_types(event: codec.WireEvent) -> codec.WireEvent:
             f"key has {len(event.key or '')} characters, expected at most {MAX_ID_BYTES}",
         )
     return event
+
+
+class _Quick(NamedTuple):
+    """Events that the kernel has read, in log order; row: for each record its row in `events`, or -1."""
+
+    events: EventBatch
+    row: list[int]
+
+
+def _read_quickly(records: RecordBatch, limits: Limits) -> _Quick:
+    most = limits.max_message_bytes
+    rows = [
+        at
+        for at, (value, headers) in enumerate(zip(records.values, records.headers, strict=True))
+        if value is not None and value[:1] == _JSON_OBJECT and not headers and len(value) <= most
+    ]
+    row = [OK] * len(records.values)
+    if not rows:
+        return _Quick(EventBatch.empty(), row)
+    read = read_json([records.values[at] or b"" for at in rows])
+    found = np.array(rows)[read.sure]
+    for i, at in enumerate(found.tolist()):
+        row[at] = i
+    n = len(found)
+    return _Quick(
+        EventBatch(
+            sources=read.sources,
+            users=read.users,
+            items=read.items,
+            ratings=read.ratings,
+            event_time_ms=read.event_time_ms,
+            kinds=np.full(n, Kind.RATING, np.uint8),
+            source_index=read.source_index,
+            source_seq=read.source_seq,
+            key_hash=np.zeros(n, np.uint64),
+            partition=np.full(n, records.partition, np.int32),
+            offset=records.offsets[found],
+            index=np.zeros(n, np.int32),
+            append_time_ms=records.append_time_ms[found],
+        ),
+        row,
+    )
+
+
+def _singles_in_order(
+    records: RecordBatch, quick: _Quick, rows: list[int], singles: list[_Single]
+) -> EventBatch:
+    """Events of the records `rows`, read already but for `singles`; with the sources that they have."""
+    read = [quick.row[at] for at in rows if quick.row[at] >= 0]
+    batch = quick.events if len(read) == len(quick.events) else quick.events.take(np.array(read, np.int64))
+    if singles:
+        batch = EventBatch.concat([batch, _columns(records, singles)])
+        batch = batch.take(np.argsort(batch.offset, kind="stable"))
+    if len(batch.sources) < 2:
+        return batch
+    index, first = np.unique(batch.source_index[batch.source_index >= 0], return_index=True)
+    used = index[np.argsort(first)]
+    place = np.full(len(batch.sources) + 1, -1, np.int32)  # the last is of no source, -1
+    place[used] = np.arange(len(used))
+    names = tuple(batch.sources[source] for source in used.tolist())
+    return replace(batch, sources=names, source_index=place[batch.source_index])
 
 
 def _columns(records: RecordBatch, singles: list[_Single]) -> EventBatch:
@@ -275,82 +331,16 @@ def _columns_of_pack(records: RecordBatch, at: int, pack: codec.Pack) -> EventBa
     )
 
 
-# The reasons that columns are checked for, in the order in which the first one counts.
-_REASONS = (
-    Reason.UNKNOWN_KIND,
-    Reason.ID_EMPTY,
-    Reason.ID_TOO_LONG,
-    Reason.ID_NOT_TEXT,
-    Reason.IDENTITY_INVALID,
-    Reason.TIME_NEGATIVE,
-    Reason.TIME_ABSURD,
-    Reason.TIME_FUTURE,
-    Reason.RATING_NOT_FINITE,
-    Reason.RATING_OUT_OF_SCALE,
-    Reason.WRONG_PARTITION,
-)
-
-
-def _check(batch: EventBatch, limits: Limits, partitions: int) -> NDArray[np.int8]:
-    """Return int8[n]: index into `_REASONS` of the first that holds, or -1."""
-    codes = np.full(len(batch), _OK, np.int8)
-    kinds, ratings, times = batch.kinds, batch.ratings, batch.event_time_ms
-    unknown_kind = kinds >= len(Kind)
-    needs_item = _HAS_ITEM[np.minimum(kinds, len(Kind) - 1)]
-    is_rating = kinds == Kind.RATING
-    # The scale is not asked of kinds without a rating, unless they bring one.
-    out_of_scale = (ratings < limits.rating_min) | (ratings > limits.rating_max)
-    failed = (
-        unknown_kind,
-        (batch.users == b"") | (needs_item & (batch.items == b"")),
-        _too_long(batch.users) | _too_long(batch.items),
-        _not_text(batch.users) | _not_text(batch.items),
-        batch.source_seq < np.where(batch.source_index < 0, NO_SEQ, 0),
-        times < 0,
-        times > MAX_EVENT_TIME_MS,
-        (times - batch.append_time_ms) / 1000.0 > limits.max_future_s,
-        np.isinf(ratings) | (is_rating & np.isnan(ratings)),
-        out_of_scale,
-        partitions_of(batch.users, partitions) != batch.partition
-        if partitions > 1
-        else np.zeros(len(batch), bool),
-    )
-    for code in range(len(failed) - 1, -1, -1):
-        codes[failed[code]] = code
-    return codes
-
-
-def _too_long(ids: NDArray[np.bytes_]) -> NDArray[np.bool_]:
-    if ids.dtype.itemsize <= MAX_ID_BYTES:
-        return np.zeros(len(ids), bool)
-    return np.char.str_len(ids) > MAX_ID_BYTES
-
-
-def _not_text(ids: NDArray[np.bytes_]) -> NDArray[np.bool_]:
-    """Which ids are not UTF-8 or have control characters (or NULs before their end)."""
-    raw = np.ascontiguousarray(ids).view(np.uint8).reshape(len(ids), ids.dtype.itemsize)
-    odd = ((raw < 0x20) & (raw != 0)) | (raw >= 0x7F)
-    odd[:, 1:] |= (raw[:, :-1] == 0) & (raw[:, 1:] != 0)
-    bad: NDArray[np.bool_] = odd.any(axis=1)
-    for row in np.flatnonzero(bad):
-        try:
-            text = ids[row].decode()
-        except UnicodeDecodeError:
-            continue
-        bad[row] = any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 for char in text)
-    return bad
-
-
 def _keep_good(
     batch: EventBatch, limits: Limits, partitions: int, reject: Callable[[int, Reason, str], None]
 ) -> EventBatch:
-    codes = _check(batch, limits, partitions)
-    if (codes == _OK).all():
+    codes = first_faults(batch, limits, partitions)
+    if (codes == OK).all():
         return _narrowed(batch)
-    for row in np.flatnonzero(codes != _OK).tolist():
-        reason = _REASONS[codes[row]]
-        reject(row, reason, _describe(batch, row, reason, limits))
-    return _narrowed(batch.take(codes == _OK))
+    for row in np.flatnonzero(codes != OK).tolist():
+        reason = REASONS[codes[row]]
+        reject(row, reason, describe(batch, row, reason, limits))
+    return _narrowed(batch.take(codes == OK))
 
 
 def _narrowed(batch: EventBatch) -> EventBatch:
@@ -359,27 +349,3 @@ def _narrowed(batch: EventBatch) -> EventBatch:
     if max(batch.users.dtype.itemsize, batch.items.dtype.itemsize) <= MAX_ID_BYTES:
         return batch
     return replace(batch, users=batch.users.astype(widest), items=batch.items.astype(widest))
-
-
-def _describe(batch: EventBatch, row: int, reason: Reason, limits: Limits) -> str:
-    """Name the field, its value and what was expected."""
-    user, item = bytes(batch.users[row])[:80], bytes(batch.items[row])[:80]
-    time_ms, rating = int(batch.event_time_ms[row]), float(batch.ratings[row])
-    match reason:
-        case Reason.UNKNOWN_KIND:
-            return f"kind is {int(batch.kinds[row])}, expected 0 to {len(Kind) - 1}"
-        case Reason.ID_EMPTY:
-            return f"user is {user!r}, item is {item!r}, expected ids of 1 to {MAX_ID_BYTES} bytes"
-        case Reason.ID_TOO_LONG | Reason.ID_NOT_TEXT:
-            return f"user is {user!r}, item is {item!r}, expected UTF-8 text of at most {MAX_ID_BYTES} bytes"
-        case Reason.IDENTITY_INVALID:
-            return f"source_seq is {int(batch.source_seq[row])}, expected 0 or more"
-        case Reason.TIME_NEGATIVE | Reason.TIME_ABSURD:
-            return f"event_time_ms is {time_ms}, expected 0 to {MAX_EVENT_TIME_MS}"
-        case Reason.TIME_FUTURE:
-            append = int(batch.append_time_ms[row])
-            return f"event_time_ms is {time_ms}, expected at most {limits.max_future_s:g} s after {append}"
-        case Reason.RATING_NOT_FINITE | Reason.RATING_OUT_OF_SCALE:
-            return f"rating is {rating:g}, expected {limits.rating_min:g} to {limits.rating_max:g}"
-        case _:
-            return f"user {user!r} stands in partition {int(batch.partition[row])}, which is not the user's"

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
 from eventlog.errors import BrokerError, LogError, OffsetGoneError
+from eventlog.kafka_columns import Columns, Fetched, columns_of_plain, read_columns
 from eventlog.kafka_errors import broker_errors
-from eventlog.log import Bounds, Headers, RecordBatch
+from eventlog.log import Bounds, RecordBatch
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,10 @@ class KafkaReader:
             if partition not in begins:
                 raise LogError(f"topic {topic}: partition is {partition}, expected 0 to {len(begins) - 1}")
         self._places = {partition: TopicPartition(topic, partition) for partition in partitions}
-        # {partition: where to go on} of those that are paused. They are unassigned rather than paused in the client,
+        # {partition: where a seek has led}, before which nothing is given; {partition: fetched and not given yet}.
+        self._floors = {partition: begins[partition].begin for partition in partitions}
+        self._fetched: dict[int, Fetched] = {}
+        # {partition: where to fetch next} of those that are paused. They are unassigned rather than paused in the client,
         # which (3.0.12) can leave what it had fetched of a resumed partition behind for ever.
         self._paused: dict[int, int] = {}
         self._existence_checked_s = time.monotonic()
@@ -63,15 +66,18 @@ class KafkaReader:
                 metrics_enabled=False,
                 **client,
             )
+            self._has_columns = read_columns(self._consumer)
             self._consumer.assign(list(self._places.values()))
             for partition, place in self._places.items():
-                self._consumer.seek(place, begins[partition].begin)
+                self._consumer.seek(place, self._floors[partition])
 
     def seek(self, partition: int, offset: int) -> None:
         """Read `partition` from `offset` next; the next poll raises `OffsetGoneError` for one not retained."""
         if offset < 0:
             raise self._gone(partition, offset)
         place = self._place(partition)
+        self._floors[partition] = offset
+        self._fetched.pop(partition, None)
         if partition in self._paused:
             self._paused[partition] = offset
         else:
@@ -81,9 +87,21 @@ class KafkaReader:
         """Return up to `max_records`. Raises `OffsetGoneError`, `TopicMissingError` when it was deleted."""
         if max_records < 1:
             raise LogError(f"max_records is {max_records}, expected 1 or more")
-        if len(self._paused) == len(self._places):
+        ready = [partition for partition in self._fetched if partition not in self._paused]
+        if not ready and len(self._paused) == len(self._places):
             time.sleep(timeout_s)
             return []
+        if not ready:
+            ready = self._fetch(max_records, timeout_s)
+        batches = []
+        for partition in ready:
+            if max_records > 0:
+                batches.append(self._give(partition, max_records))
+                max_records -= len(batches[-1].values)
+        return batches
+
+    def _fetch(self, max_records: int, timeout_s: float) -> list[int]:
+        """Have the client fetch; returns the partitions of which there is something."""
         with broker_errors(self._bootstrap, f"reading {self._topic}"):
             try:
                 found = self._consumer.poll(timeout_s * 1000, max_records)
@@ -95,18 +113,42 @@ class KafkaReader:
                 raise self._gone(place.partition, self.position(place.partition)) from None
         if not found:
             self._check_existence()
-        return [self._batch(place, records) for place, records in found.items()]
+        for place, records in found.items():
+            fetched = Fetched()
+            if self._has_columns:
+                for record in records:
+                    whole = record.value
+                    fetched.add(
+                        whole if isinstance(whole, Columns) else columns_of_plain([record]),
+                        self._floors[place.partition],
+                    )
+            else:
+                fetched.add(columns_of_plain(records), self._floors[place.partition])
+            if fetched:
+                self._fetched[place.partition] = fetched
+        return [place.partition for place in found if place.partition in self._fetched]
+
+    def _give(self, partition: int, most: int) -> RecordBatch:
+        """Up to `most` records of a partition; with some left, it is behind the others next time."""
+        fetched = self._fetched.pop(partition)
+        columns = fetched.take(most)
+        if fetched:
+            self._fetched[partition] = fetched
+        return RecordBatch(self._topic, partition, *columns, self.position(partition))
 
     def position(self, partition: int) -> int:
         """The offset that the next poll of `partition` starts from."""
         place = self._place(partition)
-        return self._paused[partition] if partition in self._paused else int(self._consumer.position(place))
+        fetched = self._fetched.get(partition)
+        return fetched.offset if fetched else self._next_fetch(place)
 
     def pause(self, partitions: Iterable[int]) -> None:
         """Leave these partitions out of polls until resumed."""
         new = {self._place(partition).partition for partition in partitions} - self._paused.keys()
         if new:
-            self._paused |= {partition: self.position(partition) for partition in sorted(new)}
+            self._paused |= {
+                partition: self._next_fetch(self._places[partition]) for partition in sorted(new)
+            }
             self._assign()
 
     def resume(self, partitions: Iterable[int]) -> None:
@@ -117,6 +159,11 @@ class KafkaReader:
             self._assign()
             for partition, offset in offsets.items():
                 self._consumer.seek(self._places[partition], offset)
+
+    def _next_fetch(self, place: TopicPartition) -> int:
+        """Where the client goes on."""
+        paused = self._paused.get(place.partition)
+        return int(self._consumer.position(place)) if paused is None else paused
 
     def _assign(self) -> None:
         """Assign what is not paused; the client keeps the positions of what stays assigned."""
@@ -147,19 +194,6 @@ class KafkaReader:
                 f"topic {self._topic}: partition is {partition}, this reader has {list(self._places)}"
             ) from None
 
-    def _batch(self, place: TopicPartition, records: list[Any]) -> RecordBatch:
-        columns = list(zip(*records, strict=True))  # in the order of the client's ConsumerRecord
-        return RecordBatch(
-            place.topic,
-            place.partition,
-            np.array(columns[3], np.int64),
-            np.array(columns[4], np.int64),
-            list(columns[6]),
-            list(columns[7]),
-            [_headers(headers) if headers else () for headers in columns[8]],
-            self.position(place.partition),
-        )
-
     def _gone(self, partition: int, offset: int) -> OffsetGoneError:
         begin, end = self._bounds(self._topic)[partition]
         return OffsetGoneError(
@@ -175,8 +209,3 @@ class KafkaReader:
                 self._bounds(self._topic)
             except BrokerError as error:
                 _log.warning("waiting for the brokers: %s", error)
-
-
-def _headers(headers: list[tuple[str, bytes | None]]) -> Headers:
-    """Other clients may send a header without a value."""
-    return tuple((name, value or b"") for name, value in headers)

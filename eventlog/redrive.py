@@ -21,8 +21,9 @@ import numpy as np
 from eventlog import codec
 from eventlog.controls import PREFIX
 from eventlog.deadletter import DeadLetter, Reason
-from eventlog.decode import Limits, check_event
+from eventlog.decode import check_event
 from eventlog.errors import EventError, SettingsError
+from eventlog.event_checks import Limits
 from eventlog.events import MAX_ID_BYTES
 from eventlog.log import Log, Record
 from eventlog.partitioner import partition_of

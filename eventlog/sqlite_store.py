@@ -97,7 +97,12 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise LogError(f"{self.path}: {error}") from error
+            held = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+            way_out = (
+                f" for more than {BUSY_TIMEOUT_S:g} s by another process: one that is stopped in the middle of a write "
+                "keeps everybody waiting; let it go on, or end it (what it had not finished is undone), and start again"
+            )
+            raise LogError(f"{self.path}: {error}{way_out if held else ''}") from error
 
     @contextmanager
     def transaction(self, mode: str = "IMMEDIATE") -> Iterator[None]:

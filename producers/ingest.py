@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from eventlog.codec import decode_wire
 from eventlog.controls import PREFIX
 from eventlog.deadletter import DeadLetter, Reason
-from eventlog.decode import Limits, decode
+from eventlog.decode import decode
 from eventlog.errors import EventError, SettingsError
+from eventlog.event_checks import Limits
 from eventlog.events import MAX_ID_BYTES, EventBatch
 from eventlog.log import Log, LogWriter, Record, RecordBatch
 from eventlog.partitioner import partitions_of

@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from eventlog.decode import Limits
+from eventlog.event_checks import Limits
 from serving import bodies
 from serving.problems import MEDIA_TYPE
 

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from eventlog.codec import WireEvent, encode_wire
-from eventlog.decode import Limits, check_events
+from eventlog.decode import check_events
 from eventlog.errors import EventError
+from eventlog.event_checks import Limits
 from eventlog.log import Log, LogWriter, Record
 from eventlog.partitioner import partition_of
 from serving.positions import Position

@@ -11,7 +11,7 @@ from consumers.lane_config import LaneConfig
 from consumers.learner import Learner, LearnerConfig
 from consumers.predictions import LaneSummary, decode_prediction
 from eventlog.controls import Control, ControlKind
-from eventlog.decode import Limits
+from eventlog.event_checks import Limits
 from eventlog.log import Log, Record
 from eventlog.partitioner import partition_of
 from eventlog.sqlite_log import SqliteLog

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from consumers.intake import Intake
 from eventlog.controls import Control, ControlKind
 from eventlog.deadletter import DeadLetter
-from eventlog.decode import Limits, decode
+from eventlog.decode import decode
+from eventlog.event_checks import Limits
 from eventlog.log import Record
 from tests.oracles.merge_oracle import Entry, merged
 from tests.record_batches import batch_of, json_event, pack

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.sequences import Sequences
-from eventlog.decode import Limits, decode
+from eventlog.decode import decode
+from eventlog.event_checks import Limits
 from eventlog.events import EventBatch
 from tests.oracles.sequences_oracle import SequencesOracle
 from tests.record_batches import batch_of, json_event

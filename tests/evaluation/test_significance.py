@@ -123,6 +123,7 @@ def test_a_comparison_agrees_with_the_oracle(seed: int) -> None:
     assert pair["difference"] == pytest.approx(recalls[0] - recalls[1])
 
 
+@pytest.mark.compiled
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 5),

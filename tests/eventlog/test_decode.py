@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from eventlog import codec
 from eventlog.controls import Control, ControlKind
 from eventlog.deadletter import Reason
-from eventlog.decode import Limits, check_event, check_events, decode
+from eventlog.decode import check_event, check_events, decode
 from eventlog.errors import EventError
+from eventlog.event_checks import Limits
 from eventlog.events import Kind
 from eventlog.log import Record
 from eventlog.partitioner import partition_of

@@ -8,7 +8,8 @@ import pytest
 
 from eventlog.codec import Pack
 from eventlog.deadletter import Reason
-from eventlog.decode import Limits, decode
+from eventlog.decode import decode
+from eventlog.event_checks import Limits
 from eventlog.events import MAX_ID_BYTES
 from eventlog.log import Headers, RecordBatch
 

@@ -150,3 +150,17 @@ def test_a_damaged_block_is_named_by_its_offset(tmp_path):
         connection.close()
         with log.reader("t", [0]) as reader, pytest.raises(LogError, match="offset 1 is damaged"):
             reader.poll(10, 0.0)
+
+
+def test_who_waits_for_a_writer_that_does_not_go_on_is_told_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr("eventlog.sqlite_store.BUSY_TIMEOUT_S", 0.05)
+    path = tmp_path / "log.db"
+    with SqliteLog(path) as log:
+        log.create_topic("t", 1)
+        stuck = sqlite3.connect(path, isolation_level=None)
+        stuck.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LogError, match=r"log\.db: database is locked for more than 0\.05 s .* end it"):
+            append(log, "t", b"a")
+        stuck.close()
+        append(log, "t", b"b")
+        assert log.bounds("t") == {0: Bounds(0, 1)}

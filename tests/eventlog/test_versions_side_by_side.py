@@ -7,7 +7,8 @@ import numpy as np
 
 from eventlog import codec
 from eventlog.deadletter import Reason
-from eventlog.decode import Limits, decode
+from eventlog.decode import decode
+from eventlog.event_checks import Limits
 from eventlog.log import Record, RecordBatch
 from eventlog.redrive import event_of
 

@@ -14,7 +14,7 @@ import pytest
 
 from chaos.run import Run
 from chaos.stream import Shape, create_topics, make_events, messages
-from chaos.verdict import read_truth
+from chaos.truth import read_truth
 from chaos.victim import Job, learn
 from consumers.learner import GROUP
 from eventlog.controls import Control, ControlKind

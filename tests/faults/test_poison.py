@@ -15,12 +15,12 @@ import pytest
 
 from chaos.storm import Storm
 from chaos.stream import SOURCE, create_topics, make_events, messages
-from chaos.verdict import read_topic
+from chaos.truth import read_topic
 from chaos.victim import Job, Server
 from consumers.checkpoint import CheckpointStore
 from eventlog.controls import Control, ControlKind
 from eventlog.deadletter import Reason
-from eventlog.decode import Limits
+from eventlog.event_checks import Limits
 from eventlog.events import EventBatch
 from eventlog.log import MAX_RECORD_BYTES, Log, Record
 from eventlog.open_log import open_log

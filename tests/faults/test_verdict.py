@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from chaos.stream import Shape, make_events, single, write_stream
-from chaos.verdict import judge, read_topic, read_truth
+from chaos.truth import read_topic, read_truth
+from chaos.verdict import judge
 from consumers.checkpoint import CheckpointStore
 from consumers.lane_config import LaneConfig
 from consumers.learner import Learner, LearnerConfig
@@ -167,3 +168,21 @@ def test_a_death_that_leaves_less_than_the_checkpoint_says_is_found(
 ) -> None:
     tamper(left)
     assert left.findings(complete=False)
+
+
+def test_what_a_late_producer_repeats_behind_the_end_may_be_read_or_not(tmp_path: Path) -> None:
+    left = Left(tmp_path, 1)
+    with left.log.writer() as writer:
+        writer.append(TOPICS.ratings, 0, [single(left.events, at) for at in range(100)])
+    truth = read_truth(left.log, TOPICS.ratings)
+    assert truth.repeats == truth.duplicates + 100
+    assert left.findings() == set()
+
+    def read_half(arrays: dict[str, Any], meta: dict[str, Any]) -> None:
+        meta["intake"]["positions"]["0"] = (truth.afterwards[49][1] + 1, 0)
+        meta["intake"]["accepted"] += 50
+        meta["lane"]["duplicates"] += 50
+
+    left.save(read_half)
+    assert left.findings() == set()
+    left.log.close()

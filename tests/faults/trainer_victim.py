@@ -16,7 +16,7 @@ from chaos.verdict import Finding
 from chaos.victim import ROLES, Job, Wrap, as_it_is, serve
 from consumers.log_cut import LogFollower
 from engram.retraining import Retraining, Triggers
-from eventlog.decode import Limits
+from eventlog.event_checks import Limits
 from eventlog.model_records import announced
 from eventlog.model_registry import ModelRegistry
 from eventlog.open_log import open_log

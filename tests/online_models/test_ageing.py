@@ -155,6 +155,7 @@ def test_what_is_better_or_hardly_worse_is_no_reason_to_forget(case: Case, drift
     assert bits(driver.model) == bits(other.model)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("cut", [79, 80, 81, 90, 130, 171])
 @pytest.mark.parametrize("case", ADAPTIVE, ids=str)
 def test_interrupted_across_a_drift_equals_uninterrupted(case: Case, cut: int) -> None:

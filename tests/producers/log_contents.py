@@ -8,7 +8,8 @@ import numpy as np
 
 from eventlog.controls import Control
 from eventlog.deadletter import DeadLetter
-from eventlog.decode import Decoded, Limits, decode
+from eventlog.decode import Decoded, decode
+from eventlog.event_checks import Limits
 from eventlog.log import Log, Record, RecordBatch
 from eventlog.topics import Topics
 

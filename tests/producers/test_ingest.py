@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from eventlog.codec import decode_event
 from eventlog.deadletter import DeadLetter, Reason
-from eventlog.decode import Limits
 from eventlog.errors import LogError, SettingsError
+from eventlog.event_checks import Limits
 from eventlog.log import Log
 from eventlog.partitioner import partition_of
 from eventlog.sqlite_log import SqliteLog

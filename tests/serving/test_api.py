@@ -339,7 +339,8 @@ class _Recomputed:
 
     def list_at(self, learned: int, user: str) -> list[str]:
         from eventlog.codec import WireEvent, encode_wire
-        from eventlog.decode import Limits, decode
+        from eventlog.decode import decode
+        from eventlog.event_checks import Limits
         from eventlog.log import RecordBatch
         from online_models.interactions import Moment
 
