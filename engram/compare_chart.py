@@ -54,7 +54,8 @@ def draw_chart(path: Path, streams: Sequence[tuple[str, Rows]]) -> Path:
             range(len(found)),
             values,
             xerr=halves,
-            color=[_PEER if name in PEERS else _OURS for name in names],
+            # Our registry has models of River too.
+            color=[_PEER if name in PEERS or name.startswith("river_") else _OURS for name in names],
             error_kw={"elinewidth": 1},
         )
         axis.set_yticks(range(len(found)), names, fontsize=8)

@@ -229,7 +229,8 @@ def _peer_cells(
             most = PEERS[name].events
             part = stream._replace(first=most if most is not None and most < totals[stream] else None)
             own = msgspec.structs.replace(first.settings, params=settings.params, limit=settings.limit)
-            beside = [cell.model for cell in of_stream if cell.model in _BESIDE] if part.first else []
+            alike = [cell.model for cell in of_stream if ranks(cell.model) == ranks(name)]
+            beside = [model for model in alike if model in _BESIDE] if part.first else []
             for model in (name, *beside):
                 one = cell_of(own, part, model, digest, folder, "python" if model == name else "")
                 made[one.path] = one

@@ -143,7 +143,8 @@ def write_step(folder: Path, step: Step) -> list[Path]:
     tables = [of_json(table) for table in kept["tables"]]
     paths = [_write_csv(folder / f"{table.name}.csv", table, step) for table in tables]
     about = kept["identity"]["versions"]
-    lines = [f"# {step.label[len(step.name) + 2 :].capitalize()}", ""]
+    about_step = EXPERIMENTS[step.name].about
+    lines = [f"# {about_step[0].upper()}{about_step[1:]}", ""]
     for table in tables:
         lines += [*markdown_of(table), ""]
     lines.append(
