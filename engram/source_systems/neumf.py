@@ -1,7 +1,7 @@
 """Source system 2: NeuMF (GMF of 8, tower 64-32-16-8) with the metrics that it planned, and an analysis of its predictions.
 
 As it was: the metrics that it asked for, among 99 sampled negatives. As it should have been: among all films that the user
-has not seen, by a split in time, beside popularity and models of one pass; and where its hits are.
+has not seen, by a split in time, beside popularity and iALS; and where its hits are.
 """
 
 from __future__ import annotations
