@@ -14,7 +14,7 @@ LOCKED := $(PIP) install --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo demo-light app gpu-bench test test-full test-faults lint format lock bench batch observe figures clean
+.PHONY: help install demo demo-light app gpu-bench test test-full test-faults lint format lock bench bench-peers batch observe figures docs reference clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -54,7 +54,10 @@ lock: $(VENV)/.dev ## Pin the dependencies anew (requirements/*.txt)
 	@$(PIP) install uv
 	@UV=$(BIN)/uv requirements/lock.sh
 
-bench: $(VENV)/.dev ## Measure speed, as ratios to peers in the same run (DATA=DIR with ml-1m)
+bench: $(VENV)/.dev ## Measure kernels and log as ratios to a fixed reference, and say what moved (two minutes)
+	@$(BIN)/python -m benchmarks.ratios $(ARGS)
+
+bench-peers: $(VENV)/.dev ## Measure whole replays, as ratios to River in the same run (DATA=DIR with ml-1m)
 	@$(BIN)/python -m benchmarks.end_to_end --data-dir "$(DATA)" $(ARGS)
 
 gpu-bench: $(VENV)/.batch ## Everything that a GPU is for, measured: epochs, samples/s, all batch models (DATA=DIR with ncf-ml-1m)
@@ -65,11 +68,17 @@ batch: $(VENV)/.batch ## Install what batch models need: torch (gigabytes); then
 observe: $(VENV)/.dev ## Watch a replay with a real Prometheus: every query of every dashboard (DATA=DIR for MovieLens)
 	@$(BIN)/python -m dashboards.observe $(if $(wildcard $(DATA)/ml-100k),--data-dir "$(DATA)") $(ARGS)
 
-figures: $(VENV)/.dev ## Make the README's figures anew (DATA=DIR with ml-100k and ml-1m)
-	@$(BIN)/python -m benchmarks.readme_figures --data-dir "$(DATA)"
+figures: $(VENV)/.dev ## Make the quick figures of README and docs anew, or those named (DATA=DIR with MovieLens; FIGURES="readme comparison")
+	@$(BIN)/python -m benchmarks.figures --data-dir "$(DATA)" $(FIGURES)
+
+docs: $(VENV)/.docs ## Build the site into site/, strictly: links and anchors are checked
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet && echo "site/index.html"
+
+reference: $(VENV)/.dev ## Make the pages of reference anew, from the code
+	@$(BIN)/python -m documentation.reference
 
 clean: ## Remove the environment, caches and build products (runs/ stays)
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: an environment is installed again only when its lock changed.
@@ -102,7 +111,12 @@ $(VENV)/.page: requirements/page.txt $(VENV)/.core
 	@$(LOCKED) -r requirements/page.txt
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.core $(VENV)/.page $(if $(filter true,$(CI)),$(VENV)/.batch)
+$(VENV)/.docs: requirements/docs.txt $(VENV)/.core
+	@echo "Installing what the site needs into $(VENV) (once)"
+	@$(LOCKED) -r requirements/docs.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.core $(VENV)/.page $(VENV)/.docs $(if $(filter true,$(CI)),$(VENV)/.batch)
 	@echo "Installing what tests and checks need into $(VENV) (a minute or two, once)"
 	@$(LOCKED) -r requirements/dev.txt
 	@touch $@

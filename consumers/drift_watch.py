@@ -50,6 +50,14 @@ class Watched(NamedTuple):
     either_way: bool
 
 
+class _Told(NamedTuple):
+    """What a model said of events of one block from place `at` on: ranks and items known, or ratings and what they were."""
+
+    at: int
+    said: NDArray[Any]
+    of: NDArray[Any]
+
+
 def watched_of(models: Mapping[str, Model]) -> list[Watched]:
     """Return what is watched: ranks of the champion, of a floor and of all that adapt, ratings of the first that rates.
 
@@ -84,8 +92,10 @@ class DriftWatch:
         self._span = scale[1] - scale[0]
         self._watched = [] if detector == NONE else watched_of(models)
         self._detectors: list[DriftDetector] = [DETECTORS[detector]() for _ in self._watched]
-        # Of the block that is not full yet; NaN where nothing was said of an event.
+        # Of the block that is not full yet; NaN where nothing was said of an event. Of the newest events, what was said
+        # is told only: a live learner takes few events at a time, and scores of a block cost as much as those of one.
         self._pending = np.full((len(self._watched), BLOCK), np.nan)
+        self._told: list[list[_Told]] = [[] for _ in self._watched]
         self._counts = np.zeros(len(self._watched), np.int64)
         self._state = np.zeros((len(self._watched), 3))
         self._state[:, _REST] = SETTLE
@@ -98,16 +108,29 @@ class DriftWatch:
 
     def take(self, learned: int, events: Interactions, said: Predictions, name: str) -> None:
         """Take what model `name` said of events of one block, of which the first is event `learned`."""
-        at = learned % BLOCK
         for row, watched in enumerate(self._watched):
             if watched.model == name:
-                values = self._rating_scores(events, said) if watched.ratings else _rank_scores(events, said)
-                self._pending[row, at : at + len(values)] = values
+                told = (
+                    _Told(learned % BLOCK, said.ratings, events.rating)
+                    if watched.ratings
+                    else _Told(learned % BLOCK, said.ranks, events.items)
+                )
+                self._told[row].append(told)
+
+    def _score(self) -> None:
+        """Score what was told."""
+        for row, (watched, told) in enumerate(zip(self._watched, self._told, strict=True)):
+            if told:
+                said, of = (np.concatenate(columns) for columns in list(zip(*told, strict=True))[1:])
+                values = self._rating_scores(said, of) if watched.ratings else _rank_scores(said, of)
+                self._pending[row, told[0].at : told[0].at + len(values)] = values
+                told.clear()
 
     def end(self, learned: int) -> list[Drift]:
         """Say what was noticed, where a block ends with the events taken: `learned` so far."""
         if learned % BLOCK or not self._watched:
             return []
+        self._score()
         drifts = []
         for row, watched in enumerate(self._watched):
             values = self._pending[row]
@@ -169,6 +192,7 @@ class DriftWatch:
 
     def arrays(self) -> Arrays:
         """Named arrays of the whole state."""
+        self._score()
         named: Arrays = {
             "pending": self._pending,
             "counts": self._counts,
@@ -181,6 +205,8 @@ class DriftWatch:
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Become what `arrays` describes."""
+        for told in self._told:
+            told.clear()
         self._pending[...] = arrays["pending"]
         self._counts[...] = arrays["counts"]
         self._state[...] = arrays["state"]
@@ -192,12 +218,13 @@ class DriftWatch:
         """Sha256 of the state."""
         return hash_arrays(self.arrays())
 
-    def _rating_scores(self, events: Interactions, said: Predictions) -> NDArray[np.float64]:
-        return 1.0 - np.abs(said.ratings - events.rating) / self._span
+    def _rating_scores(
+        self, predicted: NDArray[np.float64], rating: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        return 1.0 - np.abs(predicted - rating) / self._span
 
 
-def _rank_scores(events: Interactions, said: Predictions) -> NDArray[np.float64]:
+def _rank_scores(ranks: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float64]:
     """Log-rank scores; NaN for repeats, and for new items, which say nothing of a model."""
-    ranked = said.ranks >= 1
-    ranks, items = np.where(ranked, said.ranks, 1), np.maximum(events.items, 2)
-    return np.where(ranked, 1.0 - np.log(ranks) / np.log(items), np.nan)
+    ranked = ranks >= 1
+    return np.where(ranked, 1.0 - np.log(np.where(ranked, ranks, 1)) / np.log(np.maximum(items, 2)), np.nan)

@@ -58,6 +58,7 @@ class Lane:
         self.config = config
         self.rows = LaneRows(config.max_users, config.max_items)
         self.models = config.build()
+        self._reads_ratings = any(model.reads_ratings for model in self.models.values())
         self._drift = DriftWatch(config.drift, self.models, config.scale)
         self.sequences = Sequences(topic_partitions)
         self.learned = 0
@@ -108,7 +109,7 @@ class Lane:
     def _learn(self, events: EventBatch) -> Said:
         """Test, then learn, the first events of a section; says of how many by the length of its columns."""
         user, item = self.rows.rows(events)
-        found = self.rows.advance(events, user, item)
+        found = self.rows.advance(events, user, item, at_once=not self._reads_ratings)
         interactions = self._interactions(events, user, item, found)
         every = self.config.top_every
         noted = range(-self.learned % every, found.taken, every) if every else range(0)
@@ -116,6 +117,7 @@ class Lane:
         drifts: list[Drift] = []
         predictions = {name: Predictions.nothing(found.taken) for name in self.models}
         top: dict[str, list[TopItems]] = {name: [] for name, model in self.models.items() if model.ranks}
+        histories = self.rows.histories
         for first, last in itertools.pairwise(edges):
             part = interactions.part(first, last)
             for name, model in self.models.items():
@@ -123,7 +125,7 @@ class Lane:
                     top[name].append(self._note(model, interactions, first))
                 said = predictions[name].part(first, last)
                 started = time.perf_counter()
-                model.test_then_learn(part, self.rows.histories, said)
+                model.test_then_learn(part, histories, said)
                 self.kernel_seconds[name] += time.perf_counter() - started
                 self._drift.take(self.learned + first, part, said, name)
             for drift in self._drift.end(self.learned + last):

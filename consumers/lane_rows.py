@@ -81,13 +81,16 @@ class LaneRows:
             self.history.know_items(len(self.items))
         return found
 
-    def advance(self, events: EventBatch, user: NDArray[np.int32], item: NDArray[np.int32]) -> Advance:
+    def advance(
+        self, events: EventBatch, user: NDArray[np.int32], item: NDArray[np.int32], *, at_once: bool
+    ) -> Advance:
         """Append events to the histories; see `History.advance`."""
         return self.history.advance(
             user,
             item,
             np.ascontiguousarray(events.event_time_ms),
             np.ascontiguousarray(events.ratings),
+            at_once=at_once,
         )
 
     def retract(self, user_id: str, item_id: str) -> tuple[int, int] | None:

@@ -102,8 +102,7 @@ class Learner:
         groups = [(0, mine)] if config.merge else [(partition, [partition]) for partition in mine]
         self._streams = [self._open_stream(number, group) for number, group in groups]
         self._reader = self._open_reader()
-        self._records_an_event = 1 / 256
-        self._since_commit = 0
+        self._records_an_event, self._since_commit = 1 / 256, 0
         self._committed_at = self._flushed_at = time.monotonic()
         self._first_event_at: float | None = None
         self._between_steps = True
@@ -111,6 +110,9 @@ class Learner:
         self._begun: dict[Stream, tuple[float, dict[int, int]]] = {}  # checkpoints that are being written
         self.fenced: set[int] = set()  # lanes that turned out to be another learner's
         self.on_dead_letters: Callable[[Sequence[DeadLetter]], None] | None = None
+        # Called between slices of a step, when the state is one that existed: events of the last one to those of the next.
+        self.between_slices: Callable[[int], int] | None = None
+        self._slice = config.batch_size
         self._ends_at_start = log.bounds(topics.ratings)
         self.done = config.stop_at_end and all(
             stream.finished_before(self._ends_at_start) for stream in self._streams
@@ -219,7 +221,9 @@ class Learner:
             self._first_event_at = self._first_event_at or started
             self._since_commit += taken
             failpoint("batch_learned")
-        self._hold_back()
+        for stream in self._streams:
+            assert self._reader is not None
+            stream.hold_back(self._reader)
         if (
             self._config.stop_at_end
             and self._streams
@@ -275,8 +279,10 @@ class Learner:
                     self.on_dead_letters(taken.rejects)
                 letters = [letter.to_record() for letter in taken.rejects]
                 self._writer.append(self._topics.dead_letters, 0, letters)
-            count += len(taken.events) + sum(letter.events for letter in taken.rejects)
+            count += (size := len(taken.events) + sum(letter.events for letter in taken.rejects))
             self._exchange_if_due(stream)
+            if self.between_slices is not None:
+                self._slice = self.between_slices(size)
         return count
 
     def _exchange_if_due(self, stream: Stream) -> None:
@@ -301,15 +307,7 @@ class Learner:
             self._waits |= room == 0
         if stream.exchange is not None:
             room = min(room, stream.exchange.room() or 1)
-        return min(room, self._config.batch_size, _BLOCK_EVENTS)
-
-    def _hold_back(self) -> None:
-        """Pause partitions that are far ahead of a merge, so that its buffers stay bounded."""
-        for stream in self._streams:
-            full = stream.intake.full
-            assert self._reader is not None
-            self._reader.pause(full)
-            self._reader.resume(set(stream.lane.partitions) - full)
+        return min(room, self._slice, self._config.batch_size, _BLOCK_EVENTS)
 
     def _commit_due(self) -> bool:
         if self._begun:

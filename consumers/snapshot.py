@@ -6,7 +6,8 @@ the learner is the fork: a copy of page tables, some milliseconds for gigabytes 
 is memory: the pages that change while a checkpoint is written are there twice.
 
 The child touches no lock that another thread may have held when it was forked: it logs nothing, and leaves without cleaning
-up.
+up. It closes the sockets that it was born with, or a port that its parent listened at would stay taken when the parent is
+killed.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import contextlib
 import os
 import select
 import signal
+import stat
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
@@ -104,6 +107,7 @@ def _save_and_leave(
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, signal.SIG_IGN)
         os.nice(5)
+        _close_sockets()
         try:
             version, state_bytes = save()
             durable = sorted(store.durable_objects() - before)
@@ -115,3 +119,11 @@ def _save_and_leave(
             data = data[os.write(pipe, data) :]
     finally:
         os._exit(0)
+
+
+def _close_sockets() -> None:
+    for entry in list(Path("/dev/fd").iterdir()):
+        # The folder itself was open while it was listed.
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(int(entry.name)).st_mode):
+                os.close(int(entry.name))

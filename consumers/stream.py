@@ -22,7 +22,7 @@ from consumers.predictions import LaneSummary
 from consumers.snapshot import Snapshot
 from consumers.versions import versions
 from eventlog.errors import CheckpointError, CheckpointMismatchError
-from eventlog.log import Bounds
+from eventlog.log import Bounds, LogReader
 from eventlog.ownership import Owned
 
 _OWNER_ENDS_S = 10.0  # a learner that was stopped may still be ending
@@ -94,6 +94,17 @@ class Stream:
         if self.exchange is not None and "exchange" in meta:
             self.exchange.restore(under("exchange/", arrays), meta["exchange"])
         _log.info("lane %d goes on after %d events", self.lane.number, self.lane.learned)
+
+    def hold_back(self, reader: LogReader) -> None:
+        """Pause partitions that are far ahead of a merge, so that its buffers stay bounded."""
+        full = self.intake.full
+        reader.pause(full)
+        reader.resume(set(self.lane.partitions) - full)
+
+    @property
+    def topic_partitions(self) -> int:
+        """How many partitions the topic has."""
+        return self._source.partitions
 
     @property
     def state_bytes(self) -> int:

@@ -19,7 +19,7 @@ from online_models.synapse_graph import communities, modularity
 from online_models.synapse_view import most_active
 from online_models.wisard import Wisard
 
-ROWS: Final = 512
+ROWS: Final = 128
 NEURONS: Final = 100  # and their strongest synapses to each other: some 10 ms for Louvain's method
 _SYNAPSES_EACH: Final = 5
 

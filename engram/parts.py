@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -204,8 +205,14 @@ def build_learner(
     registry: CollectorRegistry | None = None,
     *,
     until_end: bool,
+    only: Collection[int] | None = None,
+    answers: bool = False,
 ) -> Learner:
-    """Make the learner, from its newest checkpoint where there is one; in a group it has no partition yet."""
+    """Make the learner, from its newest checkpoint where there is one; in a group it has no partition yet.
+
+    only: the partitions that it learns, all by default. answers: whether questions wait while it writes a checkpoint: then
+    each is written in the background.
+    """
     config = LearnerConfig(
         lane=lane_config(settings),
         merge=settings.merge,
@@ -219,8 +226,10 @@ def build_learner(
         batch_model=settings.batch_model,
         registry=settings.registry,
     )
+    if answers:
+        config = replace(config, background_bytes=0)
     metrics = LearnerMetrics(registry) if registry is not None else None
-    partitions = () if settings.group else None
+    partitions = () if settings.group else only
     return Learner(log, topics, config, Path(settings.checkpoint_dir), metrics, partitions)
 
 

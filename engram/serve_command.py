@@ -39,6 +39,14 @@ Rate = Annotated[
 Origin = Annotated[
     list[str] | None, typer.Option("--origin", help="Origin that browsers may call from; repeatable.")
 ]
+Own = Annotated[
+    list[int] | None,
+    typer.Option("--own", help="Partition that this instance learns, of several; repeatable. Default: all."),
+]
+Peer = Annotated[
+    list[str] | None,
+    typer.Option("--peer", metavar="URL=P,P", help="Who learns other partitions: callers are sent there."),
+]
 _TURN_S = 0.0002
 _LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -75,6 +83,8 @@ def serve(
     no_keys: NoKeys = False,
     requests_per_second: Rate = 0.0,
     origin: Origin = None,
+    own: Own = None,
+    peer: Peer = None,
     replay: ReplayOption = None,
     with_parent: WithParent = False,
 ) -> None:
@@ -83,6 +93,7 @@ def serve(
     from engram.serving_parts import Access, serving_of
     from serving.access import Keys, read_keys
     from serving.api import build_app
+    from serving.owners import read_owners
 
     keys = read_keys(api_keys) if api_keys is not None else Keys()
     if keys.needed and no_keys:
@@ -91,13 +102,18 @@ def serve(
         raise SettingsError(
             f"address is {address!r} and there are no API keys, expected --api-keys FILE where others can ask"
         )
+    if peer and not own:
+        raise SettingsError("--peer is given without --own, expected the partitions of this instance")
+    owners = read_owners(settings.partitions, own, peer or ()) if own else None
     if replay is not None:
         settings = msgspec.structs.replace(settings, dataset=replay)
     start_service("api", settings, for_people=with_parent)
     stop = StopRequest(with_parent=with_parent)
     # The learner and the server share one interpreter: at 5 ms a turn, an answer would wait for several.
     sys.setswitchinterval(_TURN_S)
-    access = Access(keys=keys, requests_a_second=requests_per_second, origins=tuple(origin or ()))
+    access = Access(
+        keys=keys, requests_a_second=requests_per_second, origins=tuple(origin or ()), owners=owners
+    )
     listening = _listen(address, port)
     with (
         contextlib.ExitStack() as stack,

@@ -27,6 +27,7 @@ from serving.access import Keys, RateLimit
 from serving.live_evaluator import LiveEvaluator
 from serving.live_learner import LiveLearner
 from serving.network import Around, network
+from serving.owners import Owners
 from serving.parts import Serving
 from serving.shelf import Shelf, ShelfReader
 from serving.writes import EventWriter
@@ -37,12 +38,16 @@ _COMPILED_IN_S: Final = 600.0
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """Who may ask: see `serving.access`. origins: of pages that browsers may call from; none by default."""
+    """Who may ask: see `serving.access`. origins: of pages that browsers may call from; none by default.
+
+    owners: of users, where several instances share a log; None where this one knows all.
+    """
 
     keys: Keys = field(default_factory=Keys)
     requests_a_second: float = 0.0
     burst: int = 100
     origins: tuple[str, ...] = ()
+    owners: Owners | None = None
 
 
 class _Part(Protocol):
@@ -74,8 +79,11 @@ def serving_of(
     shelf = Shelf()
     titles = ShelfReader(lambda: open_log(settings), topics.items, shelf)
     writer = EventWriter(lambda: open_log(settings), topics.ratings, rating_limits(settings))
-    live = LiveLearner(lambda: _learner(settings, topics, registry))
-    figures = LiveEvaluator(lambda: _evaluator(settings, topics))
+    owners = access.owners
+    live = LiveLearner(lambda: _learner(settings, topics, registry, owners))
+    live.positions.elsewhere = frozenset() if owners is None else owners.elsewhere
+    writer.on_written = live.wake  # what is accepted is learned at once
+    figures = LiveEvaluator(lambda: _evaluator(settings, topics, owners))
     beside = LiveReplay(settings, topics, lambda: live.positions.at) if replay else None
     parts: list[_Part] = [live, figures, writer, titles]
     started: list[Callable[[], None]] = []
@@ -95,6 +103,7 @@ def serving_of(
             keys=access.keys,
             limit=RateLimit(access.requests_a_second, access.burst),
             origins=access.origins,
+            owners=owners,
         )
     finally:
         for stop in reversed(started):
@@ -114,13 +123,20 @@ async def _warm_up(live: LiveLearner) -> None:
             await live.reads.ask(question, _COMPILED_IN_S)
 
 
-def _learner(settings: Settings, topics: Topics, registry: CollectorRegistry) -> Learner:
+def _learner(
+    settings: Settings, topics: Topics, registry: CollectorRegistry, owners: Owners | None
+) -> Learner:
     """In the learner's own thread: connections to a log are a thread's own."""
     # Live, events are learned as they arrive; with one partition that is the merged order.
-    settings = msgspec.structs.replace(settings, merge=settings.merge and settings.partitions > 1)
-    return build_learner(settings, open_log(settings), topics, registry, until_end=False)
+    merge = settings.merge and settings.partitions > 1 and owners is None
+    settings = msgspec.structs.replace(settings, merge=merge)
+    only = None if owners is None else owners.mine
+    log = open_log(settings)
+    return build_learner(settings, log, topics, registry, until_end=False, only=only, answers=True)
 
 
-def _evaluator(settings: Settings, topics: Topics) -> Evaluator:
-    store = CheckpointStore(Path(settings.checkpoint_dir) / "evaluator")
+def _evaluator(settings: Settings, topics: Topics, owners: Owners | None) -> Evaluator:
+    # Each instance evaluates what all of them predict, on its own.
+    own = "evaluator" if owners is None else f"evaluator-{'-'.join(map(str, sorted(owners.mine)))}"
+    store = CheckpointStore(Path(settings.checkpoint_dir) / own)
     return Evaluator(open_log(settings), topics.predictions, lanes=(), store=store)

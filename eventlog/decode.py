@@ -23,6 +23,7 @@ from eventlog.json_columns import read_json
 from eventlog.log import RecordBatch
 
 _JSON_OBJECT = b"{"
+_SHORT_ID = MAX_ID_BYTES // 4
 
 
 class Decoded(NamedTuple):
@@ -175,6 +176,8 @@ def check_events(
 
 def _checked_types(event: codec.WireEvent) -> codec.WireEvent:
     """Check what columns cannot hold: the kind's name, sizes of text, integers beyond 64 bits."""
+    if _is_plain(event):
+        return event
     if event.kind not in codec.KIND_OF_NAME:
         raise EventError(
             Reason.UNKNOWN_KIND, f"kind is {event.kind[:40]!r}, expected one of {list(codec.KIND_OF_NAME)}"
@@ -210,6 +213,25 @@ def _checked_types(event: codec.WireEvent) -> codec.WireEvent:
             f"key has {len(event.key or '')} characters, expected at most {MAX_ID_BYTES}",
         )
     return event
+
+
+def _is_plain(event: codec.WireEvent) -> bool:
+    """Whether an event is like most: a rating with a key and short ids. It passes each check below, at a tenth of their cost."""
+    user, item, key = event.user, event.item, event.key
+    return (
+        event.kind == "rating"
+        and event.rating is not None
+        and key is not None
+        and event.source_id is None
+        and event.source_seq is None
+        and 0 <= event.event_time_ms <= MAX_EVENT_TIME_MS
+        and 0 < len(key) <= MAX_ID_BYTES
+        # Of UTF-8, a character has four bytes at most; what is printable has no NUL.
+        and len(user) <= _SHORT_ID
+        and len(item) <= _SHORT_ID
+        and user.isprintable()
+        and item.isprintable()
+    )
 
 
 class _Quick(NamedTuple):
@@ -279,9 +301,7 @@ def _columns(records: RecordBatch, singles: list[_Single]) -> EventBatch:
     rows = np.fromiter((single.at for single in singles), np.int64, n)
     events = [single.event for single in singles]
     sources: dict[str, int] = {}
-    source_index = np.full(n, -1, np.int32)
-    source_seq = np.full(n, NO_SEQ, np.int64)
-    key_hash = np.zeros(n, np.uint64)
+    source_index, source_seq, key_hash = [-1] * n, [NO_SEQ] * n, [0] * n
     for i, event in enumerate(events):
         if event.source_id is not None and event.source_seq is not None:
             source_index[i] = sources.setdefault(event.source_id, len(sources))
@@ -296,9 +316,9 @@ def _columns(records: RecordBatch, singles: list[_Single]) -> EventBatch:
         ratings=np.array([np.nan if event.rating is None else event.rating for event in events], np.float64),
         event_time_ms=np.array([event.event_time_ms for event in events], np.int64),
         kinds=np.array([kinds[event.kind] for event in events], np.uint8),
-        source_index=source_index,
-        source_seq=source_seq,
-        key_hash=key_hash,
+        source_index=np.array(source_index, np.int32),
+        source_seq=np.array(source_seq, np.int64),
+        key_hash=np.array(key_hash, np.uint64),
         partition=np.full(n, records.partition, np.int32),
         offset=records.offsets[rows],
         index=np.zeros(n, np.int32),

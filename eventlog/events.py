@@ -76,7 +76,7 @@ class EventBatch:
 
     def take(self, rows: slice | NDArray[Any]) -> EventBatch:
         """The events at `rows` (a slice, an integer or a boolean array), in that order."""
-        return EventBatch(self.sources, *(getattr(self, field.name)[rows] for field in fields(self)[1:]))
+        return EventBatch(self.sources, *(getattr(self, name)[rows] for name in _COLUMNS))
 
     @classmethod
     def empty(cls) -> EventBatch:
@@ -98,13 +98,14 @@ class EventBatch:
             lookup = np.array([*known, -1], np.int32)  # index -1 (no source) stays -1
             source_index.append(lookup[batch.source_index])
         columns = {
-            field.name: np.concatenate([getattr(batch, field.name) for batch in batches])
-            for field in fields(cls)[1:]
-            if field.name != "source_index"
+            name: np.concatenate([getattr(batch, name) for batch in batches])
+            for name in _COLUMNS
+            if name != "source_index"
         }
         return cls(sources=tuple(merged), source_index=np.concatenate(source_index), **columns)
 
 
+_COLUMNS = tuple(field.name for field in fields(EventBatch)[1:])
 _EMPTY = EventBatch(
     (),
     np.zeros(0, "S1"),

@@ -12,10 +12,11 @@ import contextlib
 import logging
 import queue
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
-from kafka import KafkaConsumer
+from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.future import Future
@@ -53,6 +54,25 @@ class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
             await change.answer
 
 
+def _assignor_of(assigned: Callable[[], Any]) -> type[CooperativeStickyAssignor]:
+    """An assignor that claims only what the member has; assigned: its topic partitions.
+
+    The client's own (3.0.12) goes on claiming what a member that was taken for dead has lost. The leader then waits for it
+    to give that up, which it has nothing to do for, and nobody has those partitions until the next rebalance.
+    """
+
+    class Assignor(CooperativeStickyAssignor):  # type: ignore[misc]
+        member_assignment: list[TopicPartition] | None
+
+        def metadata(self, topics: Any) -> Any:
+            if self.member_assignment is not None:
+                have = assigned()
+                self.member_assignment = [place for place in self.member_assignment if place in have]
+            return super().metadata(topics)
+
+    return Assignor
+
+
 class KafkaMembership:
     """A member of `group`, whose members share the partitions of `topic`.
 
@@ -78,7 +98,7 @@ class KafkaMembership:
                 group_id=group,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
-                partition_assignment_strategy=[CooperativeStickyAssignor],
+                partition_assignment_strategy=[_assignor_of(self._assignment)],
                 session_timeout_ms=session_timeout_ms,
                 heartbeat_interval_ms=min(HEARTBEAT_INTERVAL_MS, session_timeout_ms // 3),
                 max_poll_interval_ms=REBALANCE_TIMEOUT_MS,
@@ -89,6 +109,9 @@ class KafkaMembership:
             self._consumer.subscribe([topic], listener=_Listener(self))
         self._thread = threading.Thread(target=self._keep, name="membership", daemon=True)
         self._thread.start()
+
+    def _assignment(self) -> Any:
+        return self._consumer.assignment()
 
     def _keep(self) -> None:
         try:

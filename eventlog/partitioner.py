@@ -62,4 +62,6 @@ def partitions_of(user_ids: NDArray[np.bytes_], partitions: int) -> NDArray[np.i
 
 def partition_of(user: str, partitions: int) -> int:
     """Partition of one user, in [0, partitions)."""
+    if partitions == 1:
+        return 0
     return int(partitions_of(np.array([user.encode()], dtype=np.bytes_), partitions)[0])

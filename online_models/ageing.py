@@ -63,10 +63,11 @@ class Ageing:
 
     def at(self, now: int) -> int:
         """Where the clock of memory stands at `now`, which is not before the newest event. Pure."""
-        return int(self._aged(np.array([now], np.int64))[0])
+        start, gained = int(self.state[_START]), int(self.state[_GAINED])
+        return now + gained + (self._pace - 1) * min(max(now - start, 0), self._ticks)
 
     def _aged(self, now: NDArray[np.int64]) -> NDArray[np.int64]:
-        run = np.clip(now - self.state[_START], 0, self._ticks)
+        run = np.minimum(np.maximum(now - self.state[_START], 0), self._ticks)
         aged: NDArray[np.int64] = now + self.state[_GAINED] + (self._pace - 1) * run
         return aged
 

@@ -32,21 +32,12 @@ from numpy.typing import NDArray
 
 from online_models.ageing import Ageing
 from online_models.blend_config import BlendConfig, rule_of
-from online_models.blend_kernel import refresh_taken, score_all, test_then_learn
+from online_models.blend_kernel import refresh_all_taken, score_user, test_then_learn
 from online_models.blend_member import add_member, no_member, with_room
-from online_models.blend_potentials import (
-    KINDS,
-    NOBODY,
-    Neurons,
-    fade,
-    no_potentials,
-    rarities,
-    recall,
-    slot_of,
-)
-from online_models.blend_state import PARTS, Rule, State, scratch_for, unit_at
+from online_models.blend_potentials import NOBODY, Neurons, no_potentials
+from online_models.blend_state import PARTS, State, scratch_for
 from online_models.blend_trends import no_trends
-from online_models.blend_weights import AGES, CONTEXTS, GAPS, Weights, age_class, gap_class
+from online_models.blend_weights import AGES, CONTEXTS, GAPS, Weights
 from online_models.drift import Drift
 from online_models.ids import grown
 from online_models.interactions import Histories, Interactions, Moment, Predictions
@@ -58,11 +49,14 @@ class Blend(Model):
     """A log-linear blend of Hebbian parts and popularity, weighted online per context."""
 
     name: ClassVar[str] = "blend"
+    reads_ratings: ClassVar[bool] = False
     config_type: ClassVar[type[ModelConfig]] = BlendConfig
     config: BlendConfig
 
     def __init__(self, config: ModelConfig | None = None, situation: Situation | None = None) -> None:
         super().__init__(config, situation)
+        self._rule = rule_of(self.config, self.situation.clock)
+        self._asked = scratch_for(256)  # of `scores`, which must not touch what learning works with
         self._start()
 
     def _start(self) -> None:
@@ -97,10 +91,6 @@ class Blend(Model):
         )
         self._scratch = scratch_for(256)
 
-    @property
-    def _rule(self) -> Rule:
-        return rule_of(self.config, self.situation.clock)
-
     def test_then_learn(self, events: Interactions, histories: Histories, out: Predictions) -> None:
         """See `Model.test_then_learn`."""
         if not len(events.user):
@@ -114,6 +104,9 @@ class Blend(Model):
         if self._state.due[0]:
             self._unlearn()
         aged = self._ageing.age(events)
+        if cut == len(events.user):
+            self._learn(aged, events, histories, out)
+            return
         for start, end in ((0, cut), (cut, len(events.user))):
             self._learn(aged.part(start, end), events.part(start, end), histories, out.part(start, end))
 
@@ -135,7 +128,9 @@ class Blend(Model):
         )
 
     def _reserve(self, items: int) -> None:
-        self._items = items = max(self._items, items)
+        if items <= self._items:
+            return
+        self._items = items
         for store in self._stores.values():
             store.reserve(items)
         state, neurons = self._state, self._state.neurons
@@ -161,31 +156,19 @@ class Blend(Model):
 
     def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
         """See `Model.scores`: of the log-linear score, as it stands at `moment`."""
-        state, rule, known = self._state, self._rule, moment.items
+        known = moment.items
         if not known:
             return np.zeros(0)
-        scratch = scratch_for(known)
-        seen = int(histories.length[user]) if user >= 0 else 0
-        end = (int(histories.start[user]) if user >= 0 else 0) + seen
-        gap_ms = max(moment.time_ms - int(histories.times_ms[end - 1]), 0) if seen else 0
-        faded = np.ones(KINDS)
-        fade(rule.leaks, gap_ms, faded)
-        value = scratch.value
-        unit = float(unit_at(state.neurons, self._ageing.at(moment.now), rule))
-        rarities(state.neurons, unit, known, scratch.rarity)
-        if seen:
-            slot = slot_of(state.potentials, user)
-            if slot != NOBODY:
-                value = state.potentials.value[slot]
-            else:
-                recall(value, histories, end, seen, known, state.neurons, rule.leaks, unit, scratch.rarity)
-        contexts = (age_class(seen), gap_class(seen, gap_ms))
-        score_all(value, faded, contexts, known, unit, state, rule, scratch)
+        if len(self._asked.scores) < known:
+            self._asked = scratch_for(2 * known)
+        state, scratch = self._state, self._asked
+        aged = moment._replace(now=self._ageing.at(moment.now))
+        contexts = score_user(user, aged, histories, state, self._rule, scratch)
         if state.member.encoder.adopted:
-            member = with_room(state.member, known)
-            had = slice(end - seen, end)
+            start, seen = (int(histories.start[user]), int(histories.length[user])) if user >= 0 else (0, 0)
+            had = slice(start, start + seen)
             add_member(
-                member,
+                with_room(state.member, known),
                 histories.items[had],
                 histories.times_ms[had],
                 moment.time_ms,
@@ -236,9 +219,7 @@ class Blend(Model):
         state.due[0] = 0
 
     def _refresh_taken(self) -> None:
-        for age in range(AGES):
-            for item in range(self._items):
-                refresh_taken(self._state, age, item)
+        refresh_all_taken(self._state, self._items)
 
     def _vacate(self, slots: NDArray[np.bool_]) -> None:
         potentials = self._state.potentials

@@ -36,7 +36,7 @@ from online_models.blend_weights import (
     rivals_of,
     step_weights,
 )
-from online_models.interactions import MISS, NEW_ITEM, NOT_RANKED, REPEAT, Histories, Interactions
+from online_models.interactions import MISS, NEW_ITEM, NOT_RANKED, REPEAT, Histories, Interactions, Moment
 from online_models.polynomials import FUSED, exponential, natural_log, rough_log2
 from online_models.ranking import rank_among
 from online_models.synapses import Synapses, potentiate_from, potentiate_to, rescale
@@ -50,6 +50,14 @@ _NOTHING = 1e-30
 def refresh_taken(state: State, age: int, item: int) -> None:
     """Bring the cache of `taken` up to date."""
     state.taken_log[age, item] = np.log1p(state.taken[age, item])
+
+
+@numba.njit(cache=True)
+def refresh_all_taken(state: State, items: int) -> None:
+    """Bring the cache of `taken` up to date for the first `items` items."""
+    for age in range(len(state.taken)):
+        for item in range(items):
+            refresh_taken(state, age, item)
 
 
 @numba.njit(cache=True)
@@ -152,6 +160,37 @@ def score_all(
 
 
 @numba.njit(cache=True)
+def score_user(
+    user: int, moment: Moment, histories: Histories, state: State, rule: Rule, scratch: Scratch
+) -> tuple[int, int]:
+    """Score every known item for `user` (-1: unknown) at `moment`, by the clock of memory, into scratch.scores.
+
+    Returns the classes of the user's age and gap. One kernel, for each call of one unpacks all of the state.
+    """
+    neurons, known, end, seen, gap_ms = state.neurons, moment.items, 0, 0, 0
+    if user >= 0:
+        seen = histories.length[user]
+        end = histories.start[user] + seen
+    if seen > 0:
+        gap_ms = max(moment.time_ms - histories.times_ms[end - 1], 0)
+    faded = np.ones(KINDS)
+    fade(rule.leaks, gap_ms, faded)
+    unit = unit_at(neurons, moment.now, rule)
+    rarities(neurons, unit, known, scratch.rarity)
+    value = scratch.value
+    slot = slot_of(state.potentials, user) if seen > 0 else NOBODY
+    if slot != NOBODY:
+        value = state.potentials.value[slot]
+    elif seen > 0:
+        recall(value, histories, end, seen, known, neurons, rule.leaks, unit, scratch.rarity)
+    else:
+        value[:, :known] = 0.0
+    contexts = (age_class(seen), gap_class(seen, gap_ms))
+    score_all(value, faded, contexts, known, unit, state, rule, scratch)
+    return contexts
+
+
+@numba.njit(cache=True)
 def _gains(
     times_ms: NDArray[np.int64], time_ms: int, unit: float, rule: Trace, gap_scale_ms: float
 ) -> NDArray[np.float32]:
@@ -244,7 +283,7 @@ def _learn_errors(
     by_gap[target] += bias * np.float32(surprise)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def test_then_learn(
     events: Interactions,
     undrifted: Interactions,

@@ -79,6 +79,7 @@ class DecayedPopularity(Model):
     """Popularity that forgets: what is trending now."""
 
     name: ClassVar[str] = "decayed_popularity"
+    reads_ratings: ClassVar[bool] = False
     axes: ClassVar[Axes] = {"weight": ("item",)}
     shares_items: ClassVar[bool] = True
     config_type: ClassVar[type[ModelConfig]] = DecayedPopularityConfig

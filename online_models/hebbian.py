@@ -100,6 +100,7 @@ class Hebbian(Model):
     """Item-item Hebbian synapses with decay, traces with time gaps, and STDP asymmetry."""
 
     name: ClassVar[str] = "hebbian"
+    reads_ratings: ClassVar[bool] = False
     shares_items: ClassVar[bool] = True
     config_type: ClassVar[type[ModelConfig]] = HebbianConfig
     config: HebbianConfig
@@ -151,6 +152,9 @@ class Hebbian(Model):
         if not self._items:
             self._state.neurons.base[0] = events.now[0]
         cut = self._store.fitting(events.item)
+        if cut == n:
+            self._learn(events, histories, out)
+            return
         self._learn(events.part(0, cut), histories, out.part(0, cut))
         self._learn(events.part(cut, n), histories, out.part(cut, n))
 
@@ -163,7 +167,9 @@ class Hebbian(Model):
 
     def _reserve(self, items: int) -> None:
         before, was_direct = self._items, self._store.is_direct
-        self._items = max(before, items)
+        if items <= before:
+            return
+        self._items = items
         self._store.reserve(self._items)
         _, neurons, potentials, order = self._state
         neurons = neurons._replace(

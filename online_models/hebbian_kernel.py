@@ -63,7 +63,7 @@ def _rebase(state: State, known: int, now: int, rule: Rule) -> None:
         fill(state.order, np.sort(neurons.level[:known]))
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def test_then_learn(
     events: Interactions,
     histories: Histories,

@@ -57,10 +57,13 @@ class History:
         item: NDArray[np.int32],
         time_ms: NDArray[np.int64],
         rating: NDArray[np.float64],
+        *,
+        at_once: bool = False,
     ) -> Advance:
         """Append events in order; `settle` when all models have learned those that were taken.
 
-        user, item: int32[n] rows, new ones in order of appearance; time_ms: int64[n]; rating: float64[n].
+        user, item: int32[n] rows, new ones in order of appearance; time_ms: int64[n]; rating: float64[n]. at_once: whether
+        ratings that are given anew may stand there before that, for no model reads them: then all events are taken.
         """
         n = len(user)
         out = Advance(
@@ -76,10 +79,10 @@ class History:
         self._reserve(int(user.max()) + 1, int(item.max()) + 1)
         done, full = 0, True
         while full:
-            done, full = advance(self._pool, user, item, time_ms, rating, out, done)
+            done, full = advance(self._pool, user, item, time_ms, rating, out, done, at_once)
             if full:
                 self._reserve_places(2 * len(self._pool.items))
-        if done < n or out.flags[n - 1] & REPEAT:
+        if not at_once and (done < n or out.flags[n - 1] & REPEAT):
             self._anew = int(user[done - 1]), int(item[done - 1]), float(rating[done - 1])
         return Advance._make((*(column[:done] for column in out[:-1]), done))
 

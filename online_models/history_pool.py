@@ -42,8 +42,8 @@ class Pool(NamedTuple):
 class Advance(NamedTuple):
     """What `History.advance` found of n events: see `Interactions` for the columns.
 
-    taken: how many events it took. It stops behind an event that gives a rating anew: what stands in the history may
-    change only when all models have learned up to there.
+    taken: how many events it took. Where a model reads ratings, it stops behind an event that gives one anew: what stands
+    in the history may change only when all models have learned up to there.
     """
 
     flags: NDArray[np.uint8]
@@ -117,8 +117,12 @@ def advance(
     rating: NDArray[np.float64],
     out: Advance,
     first: int,
+    at_once: bool,
 ) -> tuple[int, bool]:
-    """Append events from `first` on; returns how far it came, and whether the pool needs room to go on."""
+    """Append events from `first` on; returns how far it came, and whether the pool needs room to go on.
+
+    at_once: a rating that is given anew stands there from its event on, and is no reason to stop.
+    """
     for i in range(first, len(user)):
         u, x = user[i], item[i]
         known_users, known_items = pool.counters[0], pool.counters[1]
@@ -154,7 +158,9 @@ def advance(
         pool.counters[1] = max(known_items, x + 1)
         pool.counters[3] += 1
         if found >= 0 and not np.isnan(rating[i]) and np.float32(rating[i]) != pool.ratings[found]:
-            return i + 1, False
+            if not at_once:
+                return i + 1, False
+            pool.ratings[found] = np.float32(rating[i])
     return len(user), False
 
 

@@ -187,6 +187,11 @@ class IdTable:
         first = self._ends[row - 1] if row > 0 else 0
         return self._heap[first : self._ends[row]].tobytes().decode()
 
+    def ids_of(self, rows: NDArray[np.int32]) -> list[str]:
+        """Ids of `rows` (int32[n], known ones), as `id_of` gives them."""
+        firsts, lasts = np.where(rows > 0, self._ends[rows - 1], 0).tolist(), self._ends[rows].tolist()
+        return [self._heap[first:last].tobytes().decode() for first, last in zip(firsts, lasts, strict=True)]
+
     @property
     def state_bytes(self) -> int:
         """Bytes that the ids in use take."""

@@ -76,6 +76,7 @@ class Model(ABC):
 
     ranks, rates, likes: whether it ranks the catalogue, predicts ratings, and tells the probability of a like.
     ranks_cold: whether it can rank items that nobody has had yet.
+    reads_ratings: whether it may read `Histories.ratings`, which costs others a cut at each rating that is given anew.
     axes: for each array of `arrays()`, which of its axes are rows of users or of items, as in
     {"vectors": ("user", None), "count": ("item",)}; an array that is not named has none.
     shares_items: whether lanes can teach each other what they learn of items; see `share`.
@@ -86,6 +87,7 @@ class Model(ABC):
     rates: ClassVar[bool] = False
     likes: ClassVar[bool] = False
     ranks_cold: ClassVar[bool] = False
+    reads_ratings: ClassVar[bool] = True
     axes: ClassVar[Axes] = {}
     shares_items: ClassVar[bool] = False
     config_type: ClassVar[type[ModelConfig]]

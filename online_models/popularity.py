@@ -67,6 +67,7 @@ class Popularity(Model):
     """Count of users per item, since the beginning, without forgetting."""
 
     name: ClassVar[str] = "popularity"
+    reads_ratings: ClassVar[bool] = False
     axes: ClassVar[Axes] = {"count": ("item",)}
     shares_items: ClassVar[bool] = True
     config_type: ClassVar[type[ModelConfig]] = PopularityConfig

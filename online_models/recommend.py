@@ -6,6 +6,7 @@
 
        relevance(c) = (1 - session) relevance(c) + session * mean similarity of c to the session's items
 
+   but for those that the user has rated below the middle of the scale: nobody is pulled to what they disliked.
 3. Maximal marginal relevance, and genre coverage.
 
 With the default order the list is that of `Model.recommend`, item by item.
@@ -171,6 +172,12 @@ def find_candidates(
     return Candidates(*best_of(scores, barred, max(query.candidates, query.k)))
 
 
+def disliked(user: int, last: int, histories: Histories, scale: tuple[float, float]) -> NDArray[np.bool_]:
+    """Which of the user's last items have a rating below the middle of the scale; bool[last]. One without a rating has not."""
+    end = int(histories.start[user]) + int(histories.length[user])
+    return histories.ratings[end - last : end] < (scale[0] + scale[1]) / 2
+
+
 def put_in_order(
     candidates: Candidates,
     catalogue: Catalogue,
@@ -209,4 +216,6 @@ def recommend(
     candidates = find_candidates(scores, had_items(user, histories), histories.catalogue, query, passed_over)
     pause_ms = round(query.order.session_pause_s * 1000)
     session = session_items(user, histories, moment.time_ms, pause_ms, SESSION_LENGTH)
+    if query.order.session > 0 and len(session):
+        session = session[~disliked(user, len(session), histories, model.situation.scale)]
     return put_in_order(candidates, histories.catalogue, query.k, query.order, session)

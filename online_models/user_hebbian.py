@@ -193,6 +193,7 @@ class UserHebbian(Model):
     """User-user Hebbian synapses with decay, grown by what the audience of an item has in common."""
 
     name: ClassVar[str] = "user_hebbian"
+    reads_ratings: ClassVar[bool] = False
     config_type: ClassVar[type[ModelConfig]] = UserHebbianConfig
     config: UserHebbianConfig
 

@@ -14,5 +14,5 @@ compile() {
     --custom-compile-command "make lock" --no-annotate -o "requirements/$name.txt" pyproject.toml "$build" "$@"
 }
 compile all --extra all
-for extra in dev broker batch page; do compile "$extra" --extra "$extra" -c requirements/all.txt; done
+for extra in dev broker batch page docs; do compile "$extra" --extra "$extra" -c requirements/all.txt; done
 compile core -c requirements/all.txt

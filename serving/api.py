@@ -12,42 +12,65 @@ from fastapi import FastAPI, Header, Path, Query, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from eventlog.codec import WireEvent
 from serving import bodies, questions
 from serving.guard import Guard
+from serving.hot_paths import HotPaths
 from serving.insight import add_insight
 from serving.openapi import describe_as_it_is, problems
+from serving.owners import SendOn
 from serving.parts import Serving
 from serving.problems import ProblemError, answer_problems
 from serving.questions import Asking
-from serving.shown import ItemId, described, shown
+from serving.shown import ItemId, described, list_body, shown
 from serving.writes import wire_error
 
 STALLED_AFTER_S: Final = 60.0
 _HEALTH: Final[dict[int | str, dict[str, Any]]] = {503: {"model": bodies.HealthOut}}
+_ELSEWHERE: Final = problems(421) | {
+    307: {"description": "Another instance has learned this user: ask there."}
+}
 User = Annotated[str, Path(min_length=1, max_length=256, pattern=bodies.NO_CONTROLS, examples=["196"])]
+
+
+class _Fronted(FastAPI):
+    """With what every request passes first before FastAPI's own layers, which cost as much as a hot path's answer."""
+
+    front: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take a request."""
+        await self.front(scope, receive, send)
+
+    async def behind(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one that has passed."""
+        await super().__call__(scope, receive, send)
 
 
 def build_app(serving: Serving) -> FastAPI:
     """Make the application. It starts and stops nothing: whoever made `serving` does."""
-    app = FastAPI(
+    app = _Fronted(
         title="Engram",
         version=serving.version,
         summary="Recommendations that learn from every event.",
         description="Send an event, and read a list that has learned it: give the position that the event was accepted at "
         "as `after`. Errors are problem details (RFC 9457).",
-        responses=problems(401, 413, 422, 429, 503),
+        responses=problems(401, 413, 422, 429, 503) | (_ELSEWHERE if serving.owners is not None else {}),
     )
     answer_problems(app)
+    front: ASGIApp = HotPaths(app.behind, serving)
+    if serving.owners is not None:
+        front = SendOn(front, serving.owners)
     if serving.origins:
-        app.add_middleware(
-            CORSMiddleware,
+        front = CORSMiddleware(
+            front,
             allow_origins=list(serving.origins),
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["*"],
         )
-    app.add_middleware(Guard, serving=serving)
+    app.front = Guard(front, serving)
     _add_writes(app, serving)
     _add_reads(app, serving)
     add_insight(app, serving)
@@ -131,18 +154,7 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
             tuple(without or ()), explain,
         )  # fmt: skip
         found = await serving.ask(questions.recommendations(user, asking))
-        # Plain objects: checked against the schema in tests, not at each answer.
-        return JSONResponse(
-            {
-                "user": user,
-                "model": found.model,
-                "cold": found.cold,
-                "user_events": found.events,
-                "learned_events": found.learned,
-                "after": waited._asdict() if waited is not None else None,
-                "items": [shown(one, shelf, explain=explain) for one in found.items],
-            }
-        )
+        return Response(list_body(found, waited, shelf, explain=explain), media_type="application/json")
 
     @app.get(
         "/v1/items/{item}/similar", response_model=bodies.SimilarOut, tags=["items"], responses=problems(404)

@@ -39,12 +39,12 @@ class EngramClient:
     """One API at `url`. api_key: where it needs one. timeout_s: of a request.
 
     Every method raises `ApiError` for a problem, and `UnreachableError`. Sending is safe to repeat: an event is sent
-    with a key of its own, and counts once.
+    with a key of its own, and counts once. Of several instances, any may be named: it sends on who asks for another's user.
     """
 
     def __init__(self, url: str, api_key: str | None = None, timeout_s: float = 15.0) -> None:
         headers = {"X-API-Key": api_key} if api_key else {}
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s)
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s, follow_redirects=True)
 
     def rate(self, user: str, item: str, rating: float, event_time_ms: int | None = None) -> str:
         """Send one rating; returns its position, to be given as `after`."""

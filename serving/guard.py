@@ -40,30 +40,31 @@ class Guard:
             await send(message)
 
         try:
-            request = Request(scope)
-            refused = None if request.url.path in _OPEN else self._refused(request)
+            refused = None if scope["path"] in _OPEN else self._refused(scope)
             if refused is None:
                 await self._app(scope, receive, noting)
             else:
-                await problem(request, refused)(scope, receive, noting)
+                await problem(Request(scope), refused)(scope, receive, noting)
         finally:
             name = getattr(scope.get("route"), "path", "other")
             self._measured.observe(scope["method"], name, status, time.perf_counter() - started_s)
 
-    def _refused(self, request: Request) -> ProblemError | None:
+    def _refused(self, scope: Scope) -> ProblemError | None:
         """Why a request may not pass, None when it may."""
-        headers = request.headers
-        key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
+        given = dict(reversed(scope["headers"]))  # of one that comes twice, the first counts
+        key = (given.get(b"x-api-key") or given.get(b"authorization", b"").removeprefix(b"Bearer ")).decode(
+            "latin-1"
+        )
         if not self._serving.keys.allow(key):
             wanted = {"WWW-Authenticate": "Bearer"}
             return ProblemError(401, "expected a key, as X-API-Key or Authorization: Bearer", headers=wanted)
-        caller = key or (request.client.host if request.client else "")
-        if (wait_s := self._serving.limit.wait_s(caller)) > 0:
+        client = scope.get("client")
+        if (wait_s := self._serving.limit.wait_s(key or (client[0] if client else ""))) > 0:
             retry = {"Retry-After": str(math.ceil(wait_s))}
             return ProblemError(429, f"expected the next request in {wait_s:.2f} s", headers=retry)
-        length = headers.get("content-length", "")
-        if request.method in {"POST", "PUT"} and not length.isdigit():
+        length = given.get(b"content-length", b"")
+        if scope["method"] in {"POST", "PUT"} and not length.isdigit():
             return ProblemError(411, "expected a Content-Length")
         if length.isdigit() and int(length) > MAX_BODY_BYTES:
-            return ProblemError(413, f"the body has {length} bytes, expected at most {MAX_BODY_BYTES:,}")
+            return ProblemError(413, f"the body has {int(length)} bytes, expected at most {MAX_BODY_BYTES:,}")
         return None

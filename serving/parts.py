@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from serving.access import Keys, RateLimit
 from serving.live_evaluator import LiveEvaluator
 from serving.live_learner import LiveLearner
+from serving.owners import Owners
 from serving.positions import Passed, parse_position
 from serving.problems import ProblemError
 from serving.reads import Question
@@ -43,7 +44,7 @@ class ReplayControl(Protocol):
 class Serving:
     """What the API stands on. answer_timeout_s: of a question to the state; after_timeout_s: of waiting for an event.
 
-    longest_wait_s: what a caller may ask to wait for an event, at most.
+    longest_wait_s: what a caller may ask to wait for an event, at most. owners: of users, None where all are known here.
     """
 
     live: LiveLearner
@@ -56,6 +57,7 @@ class Serving:
     keys: Keys = field(default_factory=Keys)
     limit: RateLimit = field(default_factory=lambda: RateLimit(0.0, 1))
     origins: tuple[str, ...] = ()
+    owners: Owners | None = None
     answer_timeout_s: float = 5.0
     after_timeout_s: float = 10.0
     longest_wait_s: float = 60.0

@@ -57,9 +57,13 @@ class _Waiting(NamedTuple):
 
 
 class Positions:
-    """Where the learner stands. `wait` from any event loop; the rest by the learner's thread alone."""
+    """Where the learner stands. `wait` from any event loop; the rest by the learner's thread alone.
+
+    elsewhere: partitions that another instance learns, and that nobody can wait for here.
+    """
 
     def __init__(self) -> None:
+        self.elsewhere: frozenset[int] = frozenset()
         self._at: dict[int, int] = {}
         self._waiting: list[_Waiting] = []
         self._dead: OrderedDict[tuple[int, int], dict[str, int]] = OrderedDict()
@@ -71,15 +75,21 @@ class Positions:
 
     async def wait(self, position: Position, timeout_s: float) -> Passed:
         """Return when the learner has passed `position`. Raises `TimeoutError`, `PositionError` for a strange partition."""
-        strange = position.offsets.keys() - self._at.keys()
+        strange = position.offsets.keys() - self._at.keys() - self.elsewhere
         if strange:
             raise PositionError(f"position is {position}, expected partitions of {sorted(self._at)}")
+        if self._is_passed(position):
+            return self._found(position)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(position, loop, loop.create_future())
         self._waiting.append(waiting)
         if self._is_passed(position):  # before it was in the list, perhaps
             _settle(waiting.passed, self._found(position))
-        return await asyncio.wait_for(waiting.passed, timeout_s)
+        late = loop.call_later(timeout_s, _give_up, waiting.passed)
+        try:
+            return await waiting.passed
+        finally:
+            late.cancel()
 
     def note_dead(self, letters: Sequence[DeadLetter]) -> None:
         """Take note of events that could not be used."""
@@ -109,7 +119,11 @@ class Positions:
         return taken
 
     def _is_passed(self, position: Position) -> bool:
-        return all(self._at.get(partition, 0) > offset for partition, offset in position.offsets.items())
+        return all(
+            self._at.get(partition, 0) > offset
+            for partition, offset in position.offsets.items()
+            if partition not in self.elsewhere
+        )
 
     def _found(self, position: Position) -> Passed:
         dead: dict[str, int] = {}
@@ -122,3 +136,8 @@ class Positions:
 def _settle(passed: asyncio.Future[Passed], found: Passed) -> None:
     if not passed.done():
         passed.set_result(found)
+
+
+def _give_up(passed: asyncio.Future[Passed]) -> None:
+    if not passed.done():
+        passed.set_exception(TimeoutError())

@@ -25,6 +25,7 @@ _TITLES = {
     411: "Length needed",
     413: "Too large",
     415: "Not JSON",
+    421: "Another instance's user",
     422: "Not valid",
     429: "Too many requests",
     500: "Internal error",
@@ -62,12 +63,25 @@ def problem(request: Request, error: ProblemError) -> JSONResponse:
     return JSONResponse(body, error.status, error.headers, MEDIA_TYPE)
 
 
+def problem_of(error: Exception) -> ProblemError | None:
+    """The problem that an error of ours is answered as; None for any other."""
+    match error:
+        case ProblemError():
+            return error
+        case UnknownError():
+            return ProblemError(404, str(error.args[0]))
+        case PositionError():
+            return ProblemError(422, str(error))
+        case BusyError():
+            wait = str(max(1, round(error.retry_after_s)))
+            return ProblemError(429, str(error), headers={"Retry-After": wait})
+        case EngramError():
+            return ProblemError(503, str(error), headers={"Retry-After": "1"})
+    return None
+
+
 def answer_problems(app: FastAPI) -> None:
     """Make `app` answer every error as a problem."""
-
-    @app.exception_handler(ProblemError)
-    async def _known(request: Request, error: ProblemError) -> JSONResponse:
-        return problem(request, error)
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
@@ -82,22 +96,13 @@ def answer_problems(app: FastAPI) -> None:
         errors = [_sentence(one) for one in error.errors()]
         return problem(request, ProblemError(422, "; ".join(errors)[:2_000], errors=errors[:100]))
 
-    @app.exception_handler(UnknownError)
-    async def _unknown(request: Request, error: UnknownError) -> JSONResponse:
-        return problem(request, ProblemError(404, str(error.args[0])))
+    async def _ours(request: Request, error: Exception) -> JSONResponse:
+        known = problem_of(error)
+        assert known is not None
+        return problem(request, known)
 
-    @app.exception_handler(PositionError)
-    async def _position(request: Request, error: PositionError) -> JSONResponse:
-        return problem(request, ProblemError(422, str(error)))
-
-    @app.exception_handler(BusyError)
-    async def _busy(request: Request, error: BusyError) -> JSONResponse:
-        wait = str(max(1, round(error.retry_after_s)))
-        return problem(request, ProblemError(429, str(error), headers={"Retry-After": wait}))
-
-    @app.exception_handler(EngramError)
-    async def _ours(request: Request, error: EngramError) -> JSONResponse:
-        return problem(request, ProblemError(503, str(error), headers={"Retry-After": "1"}))
+    for kind in (ProblemError, UnknownError, PositionError, BusyError, EngramError):
+        app.add_exception_handler(kind, _ours)
 
 
 def _methods_of(app: FastAPI, request: Request) -> list[str]:

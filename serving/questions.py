@@ -5,6 +5,7 @@ A question only reads; what it returns holds no view of the state, for that goes
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -100,12 +101,12 @@ class Asking(NamedTuple):
 
 
 def lane_of(streams: Streams, user: str) -> Lane:
-    """The lane that learns a user's events."""
-    if len(streams) == 1:
-        return streams[0].lane
-    partitions = sum(len(stream.lane.partitions) for stream in streams)
-    partition = partition_of(user, partitions)
-    return next(stream.lane for stream in streams if partition in stream.lane.partitions)
+    """The lane that learns a user's events. Raises `UnknownError` where another instance does."""
+    partition = partition_of(user, streams[0].topic_partitions) if streams else 0
+    for stream in streams:
+        if partition in stream.lane.partitions:
+            return stream.lane
+    raise UnknownError(f"partition {partition} of user {user!r} is not learned here")
 
 
 def ranking_model(lane: Lane, name: str | None) -> Model:
@@ -128,36 +129,39 @@ def recommendations(user: str, asking: Asking) -> Callable[[Streams], Answered]:
         lane = lane_of(streams, user)
         rows, model = lane.rows, ranking_model(lane, asking.model)
         row = rows.users.find(user)
-        histories, catalogue = rows.histories, rows.catalogue
-        query = Query(
-            k=asking.k,
-            candidates=max(100, 2 * asking.k),
-            filters=filters_of(catalogue.genres, asking.genres, asking.year_from, asking.year_to),
-            order=Order(asking.diversity, asking.genre_coverage, asking.session),
-            include_seen=asking.include_seen,
-        )
+        histories = rows.histories
         passed = [rows.items.find(item) for item in asking.without]
         moment = Moment(lane.now, lane.clock_time_ms, rows.history.items)
-        over = np.array([item for item in passed if item != ABSENT], np.int32)
-        found = recommend(model, row, histories, moment, query, over if len(over) else NO_ROWS)
+        over = np.array([item for item in passed if item != ABSENT], np.int32) if passed else NO_ROWS
+        found = recommend(model, row, histories, moment, _query(asking, tuple(rows.catalogue.genres)), over)
         events = int(histories.length[row]) if row != ABSENT else 0
         reasons = _reasons(lane, model, row, found.items) if asking.explain else {}
-        popularity = rows.history.had_by(found.items)
-        shown = tuple(
-            Shown(
-                rows.items.id_of(item),
-                float(found.scores[at]),
-                int(found.ranks[at]),
-                float(found.nearest[at]),
-                int(popularity[at]),
-                reasons.get(item, ()),
+        columns = (found.scores, found.ranks, found.nearest, rows.history.had_by(found.items))
+        lists = (column.tolist() for column in columns)
+        shown = tuple(map(Shown, rows.items.ids_of(found.items), *lists))
+        if reasons:
+            shown = tuple(
+                one._replace(because=reasons.get(item, ()))
+                for one, item in zip(shown, found.items.tolist(), strict=True)
             )
-            for at, item in enumerate(found.items.tolist())
-        )
         cold = "new user" if not events else "few events" if events < 5 else None
         return Answered(user, model.name, cold, events, lane.learned, shown)
 
     return question
+
+
+@functools.lru_cache(256)
+def _query(asking: Asking, genres: tuple[str, ...]) -> Query:
+    """What `asking` means where these genres are known. Raises `ValueError` for what is out of range."""
+    order = Order(asking.diversity, asking.genre_coverage, asking.session)
+    return Query(
+        k=asking.k,
+        # Another order needs more to choose from; the model's own is that of the best.
+        candidates=asking.k if order == Order() else max(100, 2 * asking.k),
+        filters=filters_of(genres, asking.genres, asking.year_from, asking.year_to),
+        order=order,
+        include_seen=asking.include_seen,
+    )
 
 
 def _reasons(lane: Lane, model: Model, user: int, items: NDArray[np.int32]) -> dict[int, tuple[Because, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -26,7 +27,11 @@ class RequestMetrics:
             seconds.name, seconds.help, seconds.labels, registry=registry, buckets=seconds.buckets
         )
 
+        # A series is found by the hashes of its labels, each time: of what is counted at each request, once is enough.
+        self._count = functools.cache(self._requests.labels)
+        self._time = functools.cache(self._seconds.labels)
+
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request that was answered."""
-        self._requests.labels(method, route, f"{status // 100}xx").inc()
-        self._seconds.labels(route).observe(seconds)
+        self._count(method, route, f"{status // 100}xx").inc()
+        self._time(route).observe(seconds)

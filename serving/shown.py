@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import Path
 
 from eventlog.metadata import ItemMetadata
-from serving.questions import Shown
+from serving.positions import Passed
+from serving.questions import Answered, Shown
 from serving.shelf import Shelf
 
 ItemId = Annotated[str, Path(min_length=1, max_length=256, examples=["242"])]
@@ -23,7 +25,12 @@ def described(item: str, known: ItemMetadata | None) -> dict[str, Any]:
 
 def shown(one: Shown, shelf: Shelf, *, explain: bool) -> dict[str, Any]:
     """One item of a list; with its reasons in words where they were asked for."""
-    body = described(one.item, shelf.get(one.item)) | {
+    known = shelf.get(one.item)
+    return {
+        "item": one.item,
+        "title": one.item if known is None else known.title,
+        "year": None if known is None else known.year,
+        "genres": () if known is None else known.genres,
         "score": one.score,
         "rank": one.rank,
         "popularity": one.popularity,
@@ -38,11 +45,23 @@ def shown(one: Shown, shelf: Shelf, *, explain: bool) -> dict[str, Any]:
             }
             for why in one.because
         ],
-        "text": None,
+        "text": in_words(one, shelf) if explain else None,
     }
-    if explain:
-        body["text"] = in_words(one, shelf)
-    return body
+
+
+def list_body(found: Answered, waited: Passed | None, shelf: Shelf, *, explain: bool) -> bytes:
+    """The JSON of a list, as `bodies.RecommendationsOut` describes it: checked against that in tests, not at each answer."""
+    return msgspec.json.encode(
+        {
+            "user": found.user,
+            "model": found.model,
+            "cold": found.cold,
+            "user_events": found.events,
+            "learned_events": found.learned,
+            "after": waited._asdict() if waited is not None else None,
+            "items": [shown(one, shelf, explain=explain) for one in found.items],
+        }
+    )
 
 
 def in_words(one: Shown, shelf: Shelf) -> str:

@@ -55,6 +55,7 @@ class EventWriter:
         self._counting = threading.Lock()
         self._begun = threading.Event()
         self._failure: BaseException | None = None
+        self.on_written: Callable[[], object] = lambda: None  # called by its thread when events are durable
         self._partitions = 1
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
@@ -135,6 +136,7 @@ class EventWriter:
             for partition, records in by_partition.items():
                 writer.append(self._topic, partition, records)
             offsets = {partition: at for (_, partition), at in writer.flush().items()}
+            self.on_written()
         except Exception as raised:
             error = raised
         with self._counting:

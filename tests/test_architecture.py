@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "chaos": {"eventlog", "producers", "online_models", "evaluation", "consumers"},
     "peers": set(),
     "dashboards": {"consumers.metric", "consumers.metrics_table"},
+    "documentation": {"eventlog", "online_models", "consumers", "serving", "engram"},
     "engram": {
         "eventlog",
         "producers",

@@ -23,7 +23,7 @@ def _pins(lock: Path) -> dict[str, str]:
 
 
 def test_there_is_a_lock_for_the_core_and_for_each_command_that_installs() -> None:
-    assert {"core.txt", "broker.txt", "batch.txt", "page.txt", "dev.txt", "all.txt"} <= {
+    assert {"core.txt", "broker.txt", "batch.txt", "page.txt", "docs.txt", "dev.txt", "all.txt"} <= {
         lock.name for lock in LOCKS
     }
 
@@ -41,7 +41,8 @@ def test_a_lock_pins_and_hashes_everything_and_names_no_index(lock: Path) -> Non
 def test_the_same_package_has_one_version_in_every_lock() -> None:
     everything = set(_pins(ROOT / "requirements" / "all.txt"))
     for lock in LOCKS:
-        assert set(_pins(lock)) <= everything, lock.name
+        # What one extra needs on some systems, another may need on all.
+        assert not [pin for pin in _pins(lock) if not {pin, pin.split(" ;")[0]} & everything], lock.name
 
 
 def test_the_core_streams_without_torch_and_without_a_broker() -> None:
@@ -74,6 +75,8 @@ def test_make_alone_prints_help_and_every_target_of_it_exists() -> None:
         "lint",
         "lock",
         "bench",
+        "figures",
+        "docs",
         "clean",
     } <= set(targets)
     for target in targets:

@@ -1,4 +1,4 @@
-"""The tutorial, followed to the letter: each command of docs/tutorial.md, and each line that it promises to print."""
+"""The tutorial and the how-to guides, followed to the letter: each command, and each line that it promises to print."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-TUTORIAL = Path(__file__).parent.parent / "docs" / "tutorial.md"
+import pytest
+
+DOCS = Path(__file__).parent.parent / "docs"
 
 
 class Step(NamedTuple):
@@ -41,7 +43,8 @@ def test_a_line_is_its_words() -> None:
     assert promised("digest ...").search("digest 0a1d")
 
 
-def test_whoever_follows_the_tutorial_gets_what_it_shows(data_dir: Path, tmp_path: Path) -> None:
+def follow(page: str, data_dir: Path, folder: Path) -> int:
+    """Run each step of a page of docs/ in `folder`; return how many there were."""
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -50,10 +53,10 @@ def test_whoever_follows_the_tutorial_gets_what_it_shows(data_dir: Path, tmp_pat
         "NO_COLOR": "1",
     }
     followed = 0
-    for step in steps(TUTORIAL.read_text()):
+    for step in steps((DOCS / page).read_text("utf-8")):
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", step.commands],
-            cwd=tmp_path,
+            cwd=folder,
             env=environment,
             capture_output=True,
             text=True,
@@ -65,4 +68,25 @@ def test_whoever_follows_the_tutorial_gets_what_it_shows(data_dir: Path, tmp_pat
         missing = [line for line in step.lines if not promised(line).search(said)]
         assert not missing, f"{step.commands}\nsaid\n{said}"
         followed += 1
-    assert followed == 6
+    return followed
+
+
+def test_whoever_follows_the_tutorial_gets_what_it_shows(data_dir: Path, tmp_path: Path) -> None:
+    assert follow("tutorial.md", data_dir, tmp_path) == 6
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("page", ["own-data", "live-events", "retraining", "recovery"])
+def test_whoever_follows_a_guide_gets_what_it_shows(page: str, data_dir: Path, tmp_path: Path) -> None:
+    assert follow(f"how-to/{page}.md", data_dir, tmp_path) >= 4
+
+
+@pytest.mark.full
+@pytest.mark.kafka
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("page", ["own-kafka", "scaling"])
+def test_whoever_follows_a_guide_to_kafka_gets_what_it_shows(
+    page: str, data_dir: Path, tmp_path: Path
+) -> None:
+    assert follow(f"how-to/{page}.md", data_dir, tmp_path) >= 2

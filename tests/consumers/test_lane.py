@@ -119,6 +119,21 @@ def test_a_block_holds_ratings_given_and_predicted() -> None:
     }
 
 
+def test_ratings_given_anew_change_nothing_for_models_that_read_none() -> None:
+    """Where one model reads them, blocks are cut there; without one they are not, and all else is the same."""
+    events = columns(ROWS, ratings=np.random.default_rng(5).integers(1, 6, 300).astype(np.float64))
+    cut = lane(LaneConfig(models=("hebbian", "popularity", "rating_mean"), configs={}))
+    expected = np.concatenate([block.ranks["hebbian"] for block in learn(cut, events, 1000)])
+    assert (expected == 0).sum() > 50
+    for size in (1, 7, 1000):
+        whole = lane(LaneConfig(models=("hebbian", "popularity"), configs={}))
+        said = learn(whole, events, size)
+        assert np.concatenate([block.ranks["hebbian"] for block in said]).tolist() == expected.tolist()
+        assert {name: digests(whole)[name] for name in ("hebbian", "popularity")} == {
+            name: digests(cut)[name] for name in ("hebbian", "popularity")
+        }
+
+
 def test_a_lane_of_models_that_only_rate_flags_repeats_and_new_items() -> None:
     of = lane(LaneConfig(models=("rating_means",), configs={}))
     ranked = lane(LaneConfig(models=("popularity",), configs={}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,20 @@ def test_a_snapshot_is_of_the_moment_it_was_begun(tmp_path: Path) -> None:
     assert loaded is not None
     assert not loaded.arrays["state"].any()
     assert len(store.durable_objects()) == 1  # learned from the child, so it is not written again
+
+
+def test_a_port_that_is_listened_at_is_not_kept_by_who_writes(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def save() -> tuple[int, int]:
+            try:
+                os.fstat(listening.fileno())
+            except OSError:
+                return 1, 0
+            return 0, 0
+
+        assert Snapshot(CheckpointStore(tmp_path), save).result() == (1, 0)
+        socket.create_connection(listening.getsockname()).close()
 
 
 def test_what_goes_wrong_in_the_background_is_raised(tmp_path: Path) -> None:

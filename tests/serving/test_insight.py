@@ -132,11 +132,14 @@ def test_a_replay_is_paused_sped_up_and_goes_on_after_a_restart(tmp_path: Path) 
             paused = await http.put("/v1/replay", json={"paused": True, "rate": 20_000.0})
             assert paused.json()["paused"]
             assert (await http.put("/v1/replay", json={"rate": 0})).status_code == 422
+
             # How the synapses grew meanwhile, and a network of then.
-            growth = insight_bodies.GrowthOut.model_validate_json(
-                (await http.get("/v1/network/growth")).content
-            )
-            look = growth.looks[0]
+            async def growth() -> insight_bodies.GrowthOut:
+                answer = await http.get("/v1/network/growth")
+                return insight_bodies.GrowthOut.model_validate_json(answer.content)
+
+            # What was written is learned a little later.
+            look = (await until(growth, lambda one: bool(one.looks))).looks[0]
             assert look.learned_events >= 500 and 0 < look.density < 1 and look.synapses > 0
             then = (await http.get("/v1/network", params={"at": look.learned_events})).json()
             assert then["learned_events"] == look.learned_events
