@@ -63,7 +63,7 @@ bench-peers: $(VENV)/.dev ## Measure whole replays, as ratios to River in the sa
 gpu-bench: $(VENV)/.batch ## Everything that a GPU is for, measured: epochs, samples/s, all batch models (DATA=DIR with ncf-ml-1m)
 	@$(BIN)/python -m benchmarks.gpu --data-dir "$(DATA)" $(ARGS)
 
-batch: $(VENV)/.batch ## Install what batch models need: torch (gigabytes); then `engram train`
+batch: $(VENV)/.batch ## Install what batch models need: torch (gigabytes), a text model; then `engram train`
 
 observe: $(VENV)/.dev ## Watch a replay with a real Prometheus: every query of every dashboard (DATA=DIR for MovieLens)
 	@$(BIN)/python -m dashboards.observe $(if $(wildcard $(DATA)/ml-100k),--data-dir "$(DATA)") $(ARGS)

@@ -34,6 +34,12 @@ def rank() -> int:
     return torch.distributed.get_rank() if _joined() else 0
 
 
+def wait() -> None:
+    """Wait until all processes are here."""
+    if _joined():
+        torch.distributed.barrier()
+
+
 def add_up(parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
     """Let gradients be the sums of all processes' ones, by one message; returns the sum of losses."""
     learned = [one for one in parameters if one.requires_grad]

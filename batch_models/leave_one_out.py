@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,8 +41,12 @@ def run(
     seed: int,
     device: torch.device,
     told: Told = lambda _model, _phase, _stage, _epoch: None,
+    folder: Path | None = None,
 ) -> tuple[dict[str, Any], Fitted]:
-    """Fit a model by the protocol; return its figures, JSON-able, and the model that was tested."""
+    """Fit a model by the protocol; return its figures, JSON-able, and the model that was tested.
+
+    folder: keeps fits after each epoch, see `Work`.
+    """
     items = data.train.items
 
     def validate(scorer: Scorer) -> float:
@@ -58,6 +63,7 @@ def run(
             device,
             validate,
             told=lambda stage, epoch: told(name, "choose", stage, epoch),
+            folder=folder and folder / "choose",
         ),
     )
     validated = ask(first.scorer, data.validation, items, device)
@@ -73,6 +79,7 @@ def run(
             device,
             fixed=first.epochs,
             told=lambda stage, epoch: told(name, "refit", stage, epoch),
+            folder=folder and folder / "refit",
         ),
     )
     refit_s = time.perf_counter() - started
@@ -93,15 +100,15 @@ def run(
     }, final
 
 
-def curves_of(curves: Mapping[str, list[Epoch]]) -> dict[str, list[dict[str, Any]]]:
-    """Epochs of stages, JSON-able."""
+def curves_of(curves: Mapping[str, list[Epoch]], measure: str = "ndcg@10") -> dict[str, list[dict[str, Any]]]:
+    """Epochs of stages, JSON-able. measure: what validation is called."""
     return {
         stage: [
             {
                 "epoch": epoch.number,
                 "loss": None if epoch.loss != epoch.loss else epoch.loss,
                 "seconds": epoch.seconds,
-                "ndcg@10": epoch.validation,
+                measure: epoch.validation,
             }
             for epoch in epochs
         ]

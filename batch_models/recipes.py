@@ -9,18 +9,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
+from batch_models import distributed
+from batch_models.content_based import ContentBased, ContentBasedConfig
 from batch_models.gmf import GMF, GMFConfig
 from batch_models.hybrid import Hybrid, HybridConfig, HybridScorer, NextItem
 from batch_models.ials import IALS, IALSConfig
 from batch_models.interactions import Interactions, recency_weights
-from batch_models.item_popularity import item_popularity
+from batch_models.item_popularity import Popularity, item_popularity
 from batch_models.lift import LiftConfig, lift_tables
 from batch_models.mf import MF, MFConfig
 from batch_models.mlp import MLP, MLPConfig
@@ -77,6 +80,13 @@ _DOTS: Final = replace(_FACTORS, epochs=22, weight_decay=0.4, final_rate=1.0)
 @dataclass(frozen=True)
 class PopularitySettings:
     """Nothing to choose."""
+
+
+@dataclass(frozen=True)
+class ContentSettings:
+    """Content alone: see `ContentBasedConfig`."""
+
+    model: ContentBasedConfig = field(default_factory=ContentBasedConfig)
 
 
 @dataclass(frozen=True)
@@ -145,6 +155,7 @@ class HybridSettings:
 
 Settings = (
     PopularitySettings
+    | ContentSettings
     | IALSSettings
     | MFSettings
     | GMFSettings
@@ -173,7 +184,8 @@ class Work:
     """One fit of a recipe: what it is fitted to, how it is judged, and what came of its stages so far.
 
     content: float32[items, f], features of items, f may be 0. validate: None where the epochs of stages are given by
-    `fixed`.
+    `fixed`. folder: where each torch stage is kept after each epoch, so that the same work, begun again, goes on from
+    there; it must be of this work alone. None: nothing is kept.
     """
 
     data: Interactions
@@ -183,6 +195,7 @@ class Work:
     validate: Validate | None = None
     fixed: Mapping[str, int] = field(default_factory=dict)
     told: Told = lambda _stage, _epoch: None
+    folder: Path | None = None
     curves: dict[str, list[Epoch]] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
     samples: float = 0.0
@@ -200,13 +213,26 @@ class Work:
     ) -> None:
         """Fit a model, which is on the device, in place. scorer: answers questions with it."""
         validate = self.validate
-        fit = Trainer(
+        if isinstance(objective, Ratings):
+            _blank_unrated(model, self.data)
+        kept = None if self.folder is None else self.folder / f"{name}.safetensors"
+
+        def told(epoch: Epoch) -> None:
+            if kept is not None and distributed.rank() == 0:
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                trainer.save(kept)
+            self.told(name, epoch)
+
+        trainer = Trainer(
             model,
             objective,
             config if validate is not None else refit_config(config, self.fixed[name]),
             None if validate is None else lambda: validate(scorer),
-            lambda epoch: self.told(name, epoch),
-        ).fit()
+            told,
+        )
+        if kept is not None and kept.exists():
+            trainer.load(kept)
+        fit = trainer.fit()
         model.eval()
         self.curves[name] = fit.epochs
         self.epochs[name] = fit.best_epoch if validate is not None else len(fit.epochs)
@@ -224,23 +250,25 @@ class Work:
         return AllItems(self.data, weights, stage.loss, stage.negatives, self.device)
 
 
-class Popularity:
-    """Scores an item by how many users have had it."""
-
-    def __init__(self, data: Interactions, device: torch.device) -> None:
-        self.count = torch.from_numpy(item_popularity(data)).to(device)  # [items]
-
-    def __call__(self, users: Tensor, items: Tensor) -> Tensor:
-        """See `Scorer`."""
-        return self.count[items]  # [b, m]
-
-    def all_items(self, users: Tensor) -> Tensor:
-        """See `Scorer`."""
-        return self.count.expand(len(users), -1)  # [b, items]
+def _blank_unrated(model: nn.Module, data: Interactions) -> None:
+    """Let vectors of users and items without a rating be 0: nothing would ever move them from where they began."""
+    with torch.no_grad():
+        for name, table in model.named_parameters():
+            rows = {"user": data.user, "item": data.item}.get(name.rsplit(".", 1)[-1])
+            if rows is not None:
+                unrated = np.ones(len(table), np.bool_)
+                unrated[rows] = False
+                table[torch.from_numpy(unrated).to(table.device)] = 0.0
 
 
 def _popularity(work: Work, _settings: PopularitySettings) -> Scorer:
     return Popularity(work.data, work.device)
+
+
+def _content(work: Work, settings: ContentSettings) -> Scorer:
+    if not work.content.shape[1]:
+        raise ValueError("nothing is known of the items, expected a data set with genres or titles")
+    return ContentBased(work.data, work.content, settings.model, work.device)
 
 
 def _ials(work: Work, settings: IALSSettings) -> Scorer:
@@ -333,6 +361,7 @@ RECIPES: Final[dict[str, Recipe]] = {
     "mlp": Recipe(MLPSettings, _mlp),
     "mf": Recipe(MFSettings, _mf),
     "ials": Recipe(IALSSettings, _ials),
+    "content": Recipe(ContentSettings, _content),
     "popularity": Recipe(PopularitySettings, _popularity),
 }
 
@@ -349,6 +378,8 @@ def _bytes_of(scorer: Scorer) -> int:
         tensors = list(scorer.parameters())
     elif isinstance(scorer, IALS):
         tensors = [scorer.user, scorer.item]
+    elif isinstance(scorer, ContentBased):
+        tensors = [scorer.item]
     elif isinstance(scorer, HybridScorer):
         tensors = list(scorer.model.parameters())
         if scorer.model.lift is not None:

@@ -13,17 +13,20 @@ from batch_models.recipes import RECIPES
 from eventlog.errors import SettingsError
 
 
-def settings_of(names: Iterable[str], changes: Iterable[str]) -> dict[str, Any]:
-    """Settings of each of the named models: the shipped defaults, changed.
+def settings_of(
+    names: Iterable[str], changes: Iterable[str], defaults: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Settings of each of the named models: the shipped defaults, or others in their place, changed.
 
     changes: texts MODEL.NAME=VALUE or MODEL.PART.NAME=VALUE; a tuple's values are joined by commas. Raises
     `SettingsError` for an unknown name and for a value of another type.
     """
     found = {}
     for name in names:
-        if name not in RECIPES:
-            raise SettingsError(f"model is {name!r}, expected one of {', '.join(BATCH_MODELS)}")
-        found[name] = RECIPES[name].settings()
+        if name not in (RECIPES if defaults is None else defaults):
+            expected = ", ".join(BATCH_MODELS if defaults is None else defaults)
+            raise SettingsError(f"model is {name!r}, expected one of {expected}")
+        found[name] = RECIPES[name].settings() if defaults is None else defaults[name]
     for change in changes:
         path, equals, value = change.partition("=")
         model, *parts = path.split(".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,8 +63,12 @@ def run(
     seed: int,
     device: torch.device,
     told: Told = lambda _model, _phase, _stage, _epoch: None,
+    folder: Path | None = None,
 ) -> tuple[dict[str, Any], Fitted]:
-    """Fit a model by the protocol; return its figures, JSON-able, and the model that was tested."""
+    """Fit a model by the protocol; return its figures, JSON-able, and the model that was tested.
+
+    folder: keeps fits after each epoch, see `Work`.
+    """
 
     def validate(scorer: Scorer) -> float:
         return mean_figures(answers(scorer, data.choose, device))["ndcg@10"]
@@ -78,6 +83,7 @@ def run(
             device,
             validate,
             told=lambda stage, epoch: told(name, "choose", stage, epoch),
+            folder=folder and folder / "choose",
         ),
     )
     validated = validate(first.scorer)
@@ -91,6 +97,7 @@ def run(
             device,
             fixed=first.epochs,
             told=lambda stage, epoch: told(name, "refit", stage, epoch),
+            folder=folder and folder / "refit",
         ),
     )
     asked = answers(final.scorer, data.test, device)

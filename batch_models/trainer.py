@@ -35,7 +35,8 @@ class TrainingConfig:
     epochs: at most. patience: epochs without a better validation figure before the fit ends, 0 for never. validate_every:
     epochs. batch_size: rows of the objective (positives, or users). rate: of Adam. weight_decay: decoupled from the
     gradient (AdamW), of tables of vectors only. final_rate: share of the rate that it falls to, linearly, over `epochs`.
-    stop_after: ends the fit after so many epochs, with the rates of one of `epochs`. seed: of everything random.
+    stop_after: ends the fit after so many epochs, with the rates of one of `epochs`. seed: of everything random. compile: by
+    torch.compile (which needs a C++ compiler on a processor); a model's first batches then take a minute.
     """
 
     epochs: int = 20
@@ -47,6 +48,7 @@ class TrainingConfig:
     final_rate: float = 1.0
     stop_after: int | None = None
     seed: int = 0
+    compile: bool = False
 
 
 class Objective(Protocol):
@@ -108,6 +110,9 @@ class Trainer:
         self.model, self.objective, self.config = model, objective, config
         self._validate, self._told = validate, told
         self.device = next(model.parameters()).device
+        if config.compile:
+            for module in compiled_modules(model):
+                module.compile()
         tables = [p for name, p in model.named_parameters() if name.rsplit(".", 1)[-1] in {"user", "item"}]
         known = {id(table) for table in tables}
         others = [p for p in model.parameters() if id(p) not in known]
@@ -238,6 +243,13 @@ class Trainer:
         self.model.eval()
         with torch.inference_mode():
             return self._validate()
+
+
+def compiled_modules(model: nn.Module) -> list[nn.Module]:
+    """What is compiled of a model: itself where it can be called as a whole, else those of its modules that can."""
+    if type(model).forward is not nn.Module.forward:
+        return [model]
+    return [module for child in model.children() for module in compiled_modules(child)]
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -10,20 +10,23 @@ Without a CUDA device it says so, and ends with 1: nothing is extrapolated. `--d
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from batch_models.content_features import ContentConfig
 from batch_models.device import peak_memory_bytes, pick_device
 from batch_models.interactions import Interactions
 from batch_models.neumf import NeuMF
 from batch_models.objectives import SampledPairs
 from batch_models.trainer import Trainer, TrainingConfig
 from benchmarks.neumf_epoch import CONFIG, NEGATIVES
-from engram.leave_one_out import item_facts
+from engram.leave_one_out import item_metadata
 from engram.train_leave_one_out import COLUMNS, protocol_of, table_rows, train_leave_one_out
+from engram.train_runs import Kept
 from producers.leave_one_out import find_leave_one_out, read_leave_one_out
 
 MODELS = ("hybrid", "neumf", "gmf", "mlp", "mf", "ials", "popularity")
@@ -55,7 +58,7 @@ def main() -> None:
     print(f"{name}, torch {torch.__version__}")
     folder = find_leave_one_out(arguments.data_dir)
     questions = read_leave_one_out(folder)
-    data = protocol_of(questions, (), 0).train.take(slice(0, arguments.limit))
+    data = protocol_of(questions, (), ContentConfig(), 0).train.take(slice(0, arguments.limit))
     for batch_size in BATCHES:
         seconds = epoch_seconds(data, batch_size, device)
         memory = peak_memory_bytes(device)
@@ -67,12 +70,14 @@ def main() -> None:
         )
     if arguments.limit is not None:
         return
-    facts = item_facts(folder, arguments.data_dir)
+    known = item_metadata(folder, arguments.data_dir)
     for models in (("neumf",), MODELS):
         started = time.perf_counter()
-        result = train_leave_one_out(
-            models, (), questions, facts, [0], arguments.device, None, lambda *_: None
-        )
+        with tempfile.TemporaryDirectory() as out:
+            result = train_leave_one_out(
+                *(models, (), questions, known, ContentConfig(), [0], arguments.device, None),
+                *(lambda *_: None, lambda _: None, Kept(Path(out))),
+            )
         print(
             f"{', '.join(models)}: {time.perf_counter() - started:.1f} s with choosing, refitting and testing"
         )

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from batch_models.content_features import ContentConfig
 from batch_models.device import pick_device, use_threads
 from batch_models.interactions import Interactions
 from batch_models.neumf import NeuMF, NeuMFConfig
@@ -128,7 +129,9 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     threads = use_threads(arguments.threads)
-    data = protocol_of(read_leave_one_out(find_leave_one_out(arguments.data_dir)), (), 0).train
+    data = protocol_of(
+        read_leave_one_out(find_leave_one_out(arguments.data_dir)), (), ContentConfig(), 0
+    ).train
     part = int(data.size * arguments.fraction)
     samples = data.size * (1 + NEGATIVES)
     device = pick_device(arguments.device)

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from eventlog.artefact import Artefact, Manifest, Ridge, digest_of
+from eventlog.artefact import Artefact, Attention, Manifest, Ridge, digest_of
 from eventlog.errors import ArtefactCorruptError, ArtefactError, ArtefactMismatchError
 from eventlog.log import Log
 from eventlog.model_records import PARTITION, Adopted, Announced, decode_model_record
@@ -168,6 +168,14 @@ def factors_of(artefact: Artefact) -> Factors:
             regularization=encoder.regularization,
             exponent=encoder.exponent,
         )
+    elif isinstance(encoder, Attention):
+        made = Encoder(
+            length=encoder.length,
+            blocks=encoder.blocks,
+            heads=encoder.heads,
+            parts=encoder.parts,
+            gaps=encoder.gaps,
+        )
     else:
         made = Encoder(
             length=encoder.length,
@@ -177,4 +185,5 @@ def factors_of(artefact: Artefact) -> Factors:
             normalize=int(encoder.normalize),
         )
     arrays = artefact.arrays
-    return Factors.made(arrays["item_in"], arrays["item_out"], arrays["bias"], made)
+    vectors = arrays["item_in"], arrays["item_out"], arrays["bias"]
+    return Factors.made(*vectors, made, arrays["network"]) if made.blocks else Factors.made(*vectors, made)

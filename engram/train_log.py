@@ -36,6 +36,7 @@ def train_on_log(
     watch: bool,
     until_end: bool,
     with_parent: bool,
+    full_every: int = 1,
 ) -> None:
     """Train a batch model on the log; store a version in the registry; announce it to the learners.
 
@@ -44,6 +45,8 @@ def train_on_log(
     check_trainer(model)
     if watch != any(triggers):
         raise SettingsError("expected --watch with at least one of --every, --every-hours and --on-drift")
+    if full_every > 1 and not watch:
+        raise SettingsError(f"full_every is {full_every}, expected 1 without --watch")
     if watch and until is not None:
         raise SettingsError(f"until is {until!r}, expected no --until with --watch")
     topics = Topics.with_prefix(settings.topic_prefix)
@@ -52,7 +55,7 @@ def train_on_log(
         create_topics(log, topics, settings.partitions)
         registry = CollectorRegistry()
         metrics = TrainerMetrics(registry) if watch else None
-        retraining = build_retraining(settings, log, topics, model, triggers, metrics)
+        retraining = build_retraining(settings, log, topics, model, triggers, metrics, full_every)
         stack.callback(retraining.close)
         if watch:
             start_service("trainer", settings, for_people=with_parent)
@@ -83,13 +86,18 @@ def build_retraining(
     model: str,
     triggers: Triggers,
     metrics: TrainerMetrics | None = None,
+    full_every: int = 1,
 ) -> Retraining:
     """Make the trainer's parts from the settings."""
     limits, scale = rating_limits(settings), rating_scale(settings)
     follower = LogFollower(log, topics.ratings, merge=settings.merge, limits=limits, scale=scale)
     registry = ModelRegistry(settings.registry)
     return Retraining(
-        log, topics, registry, follower, model, seed=settings.seed, triggers=triggers, metrics=metrics
+        *(log, topics, registry, follower, model),
+        seed=settings.seed,
+        triggers=triggers,
+        metrics=metrics,
+        full_every=full_every,
     )
 
 

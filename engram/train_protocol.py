@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,17 +13,21 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from batch_models.content_features import ContentConfig
 from batch_models.names import BATCH_MODELS
-from engram.leave_one_out import item_facts
+from engram.leave_one_out import item_metadata
 from engram.settings import Settings
-from engram.source import find_source, open_stream
+from engram.source import find_source, open_stream, rating_scale
 from engram.train_leave_one_out import COLUMNS, table_rows, train_leave_one_out
-from engram.train_runs import RESULT_FILE, TABLE_FILE, write_result
+from engram.train_ratings import COLUMNS as RATING_COLUMNS
+from engram.train_ratings import table_rows as rating_rows
+from engram.train_ratings import train_ratings
+from engram.train_runs import RESULT_FILE, TABLE_FILE, Kept, write_result
 from engram.train_time_split import COLUMNS as SPLIT_COLUMNS
 from engram.train_time_split import band_rows, train_time_split
 from engram.train_time_split import table_rows as split_rows
 from eventlog.errors import DataMissingError, SettingsError
-from online_models.catalogue import ItemFacts
+from eventlog.metadata import ItemMetadata
 from producers.columns import RatingColumns
 from producers.leave_one_out import find_leave_one_out, leave_out_last, read_leave_one_out
 
@@ -31,13 +35,20 @@ if TYPE_CHECKING:
     from batch_models.trainer import Epoch
 
 _WIDTH: Final = 150
+LEAVE_ONE_OUT, TIME_SPLIT, RATINGS = "leave-one-out", "time-split", "ratings"
+# Their tables: columns, and rows of a result.
+PROTOCOLS: Final[dict[str, tuple[Sequence[str], Callable[[dict[str, Any]], Sequence[tuple[str, ...]]]]]] = {
+    LEAVE_ONE_OUT: (COLUMNS, table_rows),
+    TIME_SPLIT: (SPLIT_COLUMNS, split_rows),
+    RATINGS: (RATING_COLUMNS, rating_rows),
+}
 
 
 def fit_and_test(
     settings: Settings,
     models: list[str],
     *,
-    by_time: bool,
+    protocol: str,
     data: str | None,
     relevant: float,
     param: Sequence[str],
@@ -45,11 +56,13 @@ def fit_and_test(
     device: str,
     threads: int | None,
     out: Path,
+    resume: bool,
+    content: ContentConfig,
 ) -> None:
     """Train batch models by a protocol: choose epochs on events of training, refit on all of training, test once.
 
-    data: a data set's name; None for ncf-ml-1m (He et al. 2017), which is for leave-one-out alone. by_time: the split by
-    time, in which what was rated `relevant` or better counts. Raises `SettingsError` for an unknown model, parameter or
+    data: a data set's name; None for ncf-ml-1m (He et al. 2017), which is for leave-one-out alone. protocol: one of
+    `PROTOCOLS`; relevant: the rating from which on it counts in a split by time. Raises `SettingsError` for an unknown model, parameter or
     data set, and `DataMissingError` without torch or the data.
     """
     _check(models)
@@ -60,7 +73,7 @@ def fit_and_test(
             settings,
             models,
             first=rank == 0,
-            by_time=by_time,
+            protocol=protocol,
             data=data,
             relevant=relevant,
             param=param,
@@ -68,6 +81,8 @@ def fit_and_test(
             device=device,
             threads=threads,
             out=out,
+            resume=resume,
+            content=content,
         )
 
 
@@ -76,7 +91,7 @@ def _fit_and_test(
     models: list[str],
     *,
     first: bool,
-    by_time: bool,
+    protocol: str,
     data: str | None,
     relevant: float,
     param: Sequence[str],
@@ -84,9 +99,11 @@ def _fit_and_test(
     device: str,
     threads: int | None,
     out: Path,
+    resume: bool,
+    content: ContentConfig,
 ) -> None:
     """The same. first: of several processes, the one that says and writes what comes of it."""
-    if data is None and by_time:
+    if data is None and protocol != LEAVE_ONE_OUT:
         raise SettingsError(
             "data is not set, expected a data set to split by time, such as --data ml-latest-small"
         )
@@ -103,7 +120,8 @@ def _fit_and_test(
         task = shown.add_task("reading", total=None)
 
         def told(model: str, phase: str, stage: str, epoch: Epoch) -> None:
-            figure = "" if epoch.validation is None else f", NDCG@10 {epoch.validation:.4f}"
+            measure, sign = ("RMSE", -1.0) if protocol == RATINGS else ("NDCG@10", 1.0)
+            figure = "" if epoch.validation is None else f", {measure} {sign * epoch.validation:.4f}"
             said = f"{model}: {phase} {stage}, epoch {epoch.number}, {epoch.seconds:.1f} s{figure}"
             if console.is_terminal:
                 shown.update(task, description=said)
@@ -114,32 +132,34 @@ def _fit_and_test(
             """What is done is not lost with what fails."""
             if not first:
                 return
-            write_result(
-                out,
-                result,
-                *((SPLIT_COLUMNS, split_rows(result)) if by_time else (COLUMNS, table_rows(result))),
-            )
+            columns, rows = PROTOCOLS[protocol]
+            write_result(out, result, columns, rows(result))
 
+        kept = Kept(out, resume)
         of_seeds = range(settings.seed, settings.seed + seeds)
         if data is None:
             folder = find_leave_one_out(data_dir)
             console.print(f"REAL DATA: {folder}", markup=False, highlight=False, style="bold")
-            questions, facts = read_leave_one_out(folder), item_facts(folder, data_dir)
+            questions, known = read_leave_one_out(folder), item_metadata(folder, data_dir)
         else:
-            columns, facts, sentence = _read(settings, data)
+            columns, known, scale, sentence = _read(settings, data)
             console.print(sentence, markup=False, highlight=False, style="bold")
-            if not by_time:
+            if protocol == LEAVE_ONE_OUT:
                 questions = leave_out_last(columns)
-        if by_time:
+        if protocol == RATINGS:
+            result = train_ratings(models, param, columns, scale, of_seeds, device, threads, told, done, kept)
+        elif protocol == TIME_SPLIT:
             result = train_time_split(
-                models, param, columns, facts, relevant, of_seeds, device, threads, told, done
+                models, param, columns, known, content, relevant, of_seeds, device, threads, told, done, kept
             )
         else:
             result = train_leave_one_out(
-                models, param, questions, facts, of_seeds, device, threads, told, done
+                models, param, questions, known, content, of_seeds, device, threads, told, done, kept
             )
-    if by_time:
+    if protocol == TIME_SPLIT:
         _print_split(console, result)
+    elif protocol == RATINGS:
+        _print_ratings(console, result)
     else:
         console.print(_table(result))
         for line in _explained(result, of_authors=data is None):
@@ -147,13 +167,15 @@ def _fit_and_test(
     console.print(f"result {out / RESULT_FILE}, table {out / TABLE_FILE}", markup=False, highlight=False)
 
 
-def _read(settings: Settings, data: str) -> tuple[RatingColumns, list[ItemFacts], str]:
-    """Ratings of a data set in replay order, what is known of its items, and what it is."""
+def _read(
+    settings: Settings, data: str
+) -> tuple[RatingColumns, list[ItemMetadata], tuple[float, float], str]:
+    """Ratings of a data set in replay order, what is known of its items, its scale, and what it is."""
     chosen = msgspec.structs.replace(settings, dataset=data)
     source = find_source(chosen)
     stream = open_stream(chosen, source.folder)
-    facts = [ItemFacts(item.item, item.genres, item.year, item.language) for item in stream.items()]
-    return stream.block(0, stream.total_events), facts, source.description
+    block = stream.block(0, stream.total_events)
+    return block, list(stream.items()), rating_scale(chosen), source.description
 
 
 def _print_split(console: Console, result: dict[str, Any]) -> None:
@@ -181,6 +203,22 @@ def _print_split(console: Console, result: dict[str, Any]) -> None:
     console.print(
         f"Relevant: rated {result['relevant_rating']:g} or better after the cut. {result['users_without_training']:,} of the "
         "users have no event before it. Equal scores count against the model.",
+        markup=False,
+        highlight=False,
+    )
+
+
+def _print_ratings(console: Console, result: dict[str, Any]) -> None:
+    title = f"Ratings by time: {result['test_events']:,} after {result['train_events']:,} of training, {result['device']}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(RATING_COLUMNS):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    for row in rating_rows(result):
+        table.add_row(*row)
+    console.print(table)
+    console.print(
+        "Predictions are clipped to the scale. Both known: user and item have a rating in training. Peers learn the same "
+        "training, once and in order, and nothing afterwards.",
         markup=False,
         highlight=False,
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from batch_models.content_features import ContentConfig
 from consumers.versions import versions
 from engram.figures_table import size
-from engram.train_runs import Rows, interval, train_runs
-from online_models.catalogue import ItemFacts
+from engram.train_runs import Kept, Rows, interval, train_runs
+from eventlog.metadata import ItemMetadata
 from producers.columns import RatingColumns
 from producers.time_split import split_by_time
 
@@ -24,7 +26,9 @@ COLUMNS: Final = ("model", *(name.replace("hr", "HR").replace("ndcg", "NDCG").re
                   "parameters", "train s")  # fmt: skip
 
 
-def split_of(columns: RatingColumns, facts: Sequence[ItemFacts], relevant_rating: float) -> Split:
+def split_of(
+    columns: RatingColumns, known: Sequence[ItemMetadata], content: ContentConfig, relevant_rating: float
+) -> Split:
     """Make arrays of the test and, of its training, of the part that epochs are chosen on, with the same rows."""
     from batch_models.time_split import Part, Split
 
@@ -35,28 +39,30 @@ def split_of(columns: RatingColumns, facts: Sequence[ItemFacts], relevant_rating
         return Part(rows.interactions(split.train), rows.of_users(split.users), rows.of_items(split.items))
 
     train = split_by_time(columns, relevant_rating).train
-    return Split(part(train), part(columns), rows.content(facts))
+    return Split(part(train), part(columns), rows.content(known, content, int(train.event_time_ms.max())))
 
 
 def train_time_split(
     names: Sequence[str],
     params: Sequence[str],
     columns: RatingColumns,
-    facts: Sequence[ItemFacts],
+    known: Sequence[ItemMetadata],
+    content: ContentConfig,
     relevant_rating: float,
     seeds: Sequence[int],
     device_name: str,
     threads: int | None,
     told: Told,
-    done: Callable[[dict[str, Any]], None] = lambda _: None,
+    done: Callable[[dict[str, Any]], None],
+    kept: Kept,
 ) -> dict[str, Any]:
     """Choose, refit and test each model with each seed; see `train_runs`. columns: in replay order."""
     from batch_models.time_split import run
 
-    split = split_of(columns, facts, relevant_rating)
+    split = split_of(columns, known, content, relevant_rating)
 
-    def run_one(name: str, of: Any, seed: int, device: Any) -> dict[str, Any]:
-        return run(name, of, split, seed, device, told)[0]
+    def run_one(name: str, of: Any, seed: int, device: Any, folder: Path) -> dict[str, Any]:
+        return run(name, of, split, seed, device, told, folder)[0]
 
     train = split.test.train
     result: dict[str, Any] = {
@@ -68,11 +74,12 @@ def train_time_split(
         "relevant_pairs": len(split.test.user),
         "relevant_rating": relevant_rating,
         "items": train.items,
-        "items_with_metadata": len(facts),
+        "items_with_metadata": len(known),
+        "content": [content.encoder, content.genre_weight],
         "data_digest": train.digest(),
         "versions": versions(),
     }
-    return train_runs(names, params, seeds, device_name, threads, run_one, result, done)
+    return train_runs(names, params, seeds, device_name, threads, run_one, result, done, kept)
 
 
 def table_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -16,8 +16,22 @@ y_1 (newest), y_2, ..., and nothing else of the user:
                       sum_k v_k,  with v_k = item_in[y_k], V = item_in, n = number of items: fold-in of implicit
                       alternating least squares (Hu, Koren & Volinsky 2008; weights and scaling as in Rendle et al.
                       2022, "Revisiting the Performance of iALS on Item Recommendation Benchmarks")
+    encoder "attention": causal self-attention over the newest `length` items (Kang & McAuley 2018, "Self-attentive sequential
+                      recommendation", ICDM), with w = `width`, and item vectors of `parts` parts of w numbers and one more:
+                      z_k = sqrt(w) (sum of parts of item_in[y_k] + gap vector of the class of the time since the event before)
+                      z  <- z + attention(norm z), then z <- z + relu(norm z F + f) G + g,     `blocks` times
+                      x_u = (share_1 norm z_1, ..., share_parts norm z_1, share_popularity),   shares by age, the class of
+                      how many events u has had: 0, 1, 2 to 3, 4 to 7, ... 128 and more
 
-Arrays: item_in float32[items, d], item_out float32[items, d], bias float32[items]; row i is item_ids[i] of the manifest.
+Arrays: item_in float32[items, d], item_out float32[items, d], bias float32[items]; row i is item_ids[i] of the manifest. Of
+attention d = parts w + 1, and network float32[p], one after the other:
+
+    ends of gap classes, s [gaps]; gap vectors [gaps + 1, w]
+    each block: norm [2, w] (scales, shifts); queries, keys, values, join, each [w + 1, w]; norm [2, w]; F, G, each [w + 1, w];
+                what a step of distance adds to logits [heads, length]
+    norm [2, w]; shares [9 ages, parts + 1]
+
+A layer is [inputs, outputs], with its shifts as one more row.
 """
 
 from __future__ import annotations
@@ -35,11 +49,13 @@ from numpy.typing import NDArray
 from eventlog.errors import ArtefactCorruptError, ArtefactMismatchError, ArtefactNewerError
 from eventlog.hostile import decode_errors
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2  # of what this program reads; a manifest has the least that its encoder needs
+ATTENTION_SCHEMA: Final = 2
 FACTORS: Final = "factors"
 WEIGHTS: Final = "model.safetensors"
 MANIFEST: Final = "manifest.json"
 MOST_FACTORS: Final = 1024
+AGES: Final = 9
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -63,7 +79,25 @@ class Ridge(msgspec.Struct, frozen=True, kw_only=True, tag="ridge", forbid_unkno
     length: int = 0
 
 
-Encoder = Trace | Ridge
+class Attention(msgspec.Struct, frozen=True, kw_only=True, tag="attention", forbid_unknown_fields=True):
+    """Encoder "attention" of the module; gaps: how many ends of classes of time gaps there are."""
+
+    length: int
+    width: int
+    heads: int
+    blocks: int
+    parts: int
+    gaps: int
+
+    @property
+    def network_size(self) -> int:
+        """How many numbers the array `network` has."""
+        w = self.width
+        block = 4 * w + 6 * (w + 1) * w + self.heads * self.length
+        return self.gaps + (self.gaps + 1) * w + self.blocks * block + 2 * w + AGES * (self.parts + 1)
+
+
+Encoder = Trace | Ridge | Attention
 
 
 class File(msgspec.Struct, frozen=True):
@@ -96,7 +130,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, float] = {}
     files: dict[str, File] = {}
     version: int = 0
-    schema: int = SCHEMA
+    schema: int = 1
 
 
 class _Version(msgspec.Struct):
@@ -184,7 +218,14 @@ def check(artefact: Artefact) -> None:
     d = shape[1] if len(shape) == 2 else 0
     if not 1 <= d <= MOST_FACTORS:
         raise ArtefactMismatchError(f"item_in has shape {shape}, expected ({n}, 1 to {MOST_FACTORS})")
-    for name, wanted in {"item_in": (n, d), "item_out": (n, d), "bias": (n,)}.items():
+    shapes: dict[str, tuple[int, ...]] = {"item_in": (n, d), "item_out": (n, d), "bias": (n,)}
+    if isinstance(encoder := manifest.encoder, Attention):
+        if d != encoder.parts * encoder.width + 1:
+            raise ArtefactMismatchError(
+                f"item_in has {d} factors, expected {encoder.parts} x {encoder.width} + 1, as encoder's parts and width say"
+            )
+        shapes["network"] = (encoder.network_size,)
+    for name, wanted in shapes.items():
         array = arrays.get(name)
         if array is None or array.shape != wanted or array.dtype != np.float32:
             found = "absent" if array is None else f"{array.dtype}{list(array.shape)}"
@@ -200,6 +241,15 @@ def _check_encoder(encoder: Encoder) -> None:
             "step_decay": 0 < encoder.step_decay <= 1,
             "gap_scale_s": encoder.gap_scale_s > 0,
             "gap_exponent": encoder.gap_exponent >= 0,
+        }
+    elif isinstance(encoder, Attention):
+        ranges = {
+            "length": 1 <= encoder.length <= MOST_FACTORS,
+            "width": 1 <= encoder.width <= MOST_FACTORS,
+            "heads": encoder.heads >= 1 and encoder.width % max(encoder.heads, 1) == 0,
+            "blocks": 1 <= encoder.blocks <= 64,
+            "parts": 1 <= encoder.parts <= 2,
+            "gaps": 0 <= encoder.gaps <= MOST_FACTORS,
         }
     else:
         ranges = {

@@ -29,6 +29,7 @@ from online_models.parameter_ranges import check_range
 
 _SMALLEST = 256
 _DIGEST_BYTES = 32
+_NO_NETWORK = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class BatchChampionConfig(ModelConfig):
 class Factors(NamedTuple):
     """A batch model's arrays, and how a user's vector is made.
 
-    item_in: float32[n, d]; out_by_factor: float32[d, n]; bias: float32[n]; gram: float64[d, d], see `Vectors`.
+    item_in: float32[n, d]; out_by_factor: float32[d, n]; bias: float32[n]; gram: float64[d, d], and network: float32[p],
+    see `Vectors`.
     """
 
     item_in: NDArray[np.float32]
@@ -72,6 +74,7 @@ class Factors(NamedTuple):
     bias: NDArray[np.float32]
     gram: NDArray[np.float64]
     encoder: Encoder
+    network: NDArray[np.float32] = _NO_NETWORK
 
     @classmethod
     def made(
@@ -80,13 +83,14 @@ class Factors(NamedTuple):
         item_out: NDArray[np.float32],
         bias: NDArray[np.float32],
         encoder: Encoder,
+        network: NDArray[np.float32] = _NO_NETWORK,
     ) -> Factors:
         """Put them together from item_in and item_out, float32[n, d] both. May take long, and may run in a thread."""
         d = item_in.shape[1]
         gram = np.zeros((d, d) if encoder.ridge else (0, 0))
         if encoder.ridge:
             gram_of(item_in, gram)
-        return cls(item_in, np.ascontiguousarray(item_out.T), bias, gram, encoder)
+        return cls(item_in, np.ascontiguousarray(item_out.T), bias, gram, encoder, network)
 
 
 class Version(NamedTuple):
@@ -121,15 +125,21 @@ class Batch(Model):
         self._count = np.zeros(_SMALLEST, np.int64)
         self._items = 0
         self._version = NO_VERSION
-        self._encoder = Encoder()
-        self._set_vectors(_no_vectors(_SMALLEST, 0, np.zeros((0, 0))))
+        self._set_vectors(_no_vectors(_SMALLEST, 0, np.zeros((0, 0)), _NO_NETWORK), Encoder())
 
-    def _set_vectors(self, vectors: Vectors) -> None:
+    def _set_vectors(self, vectors: Vectors, encoder: Encoder) -> None:
         """Score with these, which have room for all items."""
-        self._vectors = vectors
+        self._vectors, self._encoder = vectors, encoder
         room, factors = vectors.item_in.shape
         matrix = np.zeros(vectors.gram.shape)
-        self._scratch = Scratch(np.zeros(factors), matrix, np.zeros(room, np.float32), np.zeros(room))
+        width = (factors - 1) // encoder.parts if encoder.blocks else 0
+        self._scratch = Scratch(
+            np.zeros(factors),
+            matrix,
+            np.zeros(room, np.float32),
+            np.zeros(room),
+            np.zeros((4, encoder.length if width else 0, width), np.float32),
+        )
 
     @property
     def version(self) -> Version:
@@ -168,8 +178,7 @@ class Batch(Model):
         """
         vectors = _grown(prepared, self.room)
         _fill(vectors, late, factors)
-        self._set_vectors(vectors)
-        self._encoder = factors.encoder._replace(adopted=1, items=len(factors.item_in))
+        self._set_vectors(vectors, factors.encoder._replace(adopted=1, items=len(factors.item_in)))
         self._version = version
 
     def take_over(self, other: Batch, at: int) -> None:
@@ -199,7 +208,7 @@ class Batch(Model):
         if self._items <= len(self._count):
             return
         self._count = grown(self._count, self._items)
-        self._set_vectors(_grown(self._vectors, self.room))
+        self._set_vectors(_grown(self._vectors, self.room), self._encoder)
 
     def scores(self, user: int, histories: Histories, moment: Moment) -> NDArray[np.float64]:
         """See `Model.scores`."""
@@ -219,8 +228,8 @@ class Batch(Model):
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Count int64[items]; item_in, item_out float32[items, d]; bias float32[items]; has uint8[items]; gram.
 
-        encoder: float64[11], the fields of `batch_kernel.Encoder`; version: int64[2], number and first event; digest:
-        uint8[32], zeros before a version is adopted.
+        network: float32[p]. encoder: float64[15], the fields of `batch_kernel.Encoder`; version: int64[2], number and first
+        event; digest: uint8[32], zeros before a version is adopted.
         """
         vectors, items = self._vectors, self._items
         number, digest, at = self._version
@@ -232,6 +241,7 @@ class Batch(Model):
             "bias": vectors.bias[:items],
             "has": vectors.has[:items],
             "gram": vectors.gram,
+            "network": vectors.network,
             "encoder": np.array(self._encoder, np.float64),
             "version": np.array([number, at], np.int64),
             "digest": np.frombuffer(raw, np.uint8).copy(),
@@ -243,10 +253,11 @@ class Batch(Model):
         self.reserve(len(arrays["count"]))
         self._count[: self._items] = arrays["count"]
         item_in, out_by_factor = arrays["item_in"], np.ascontiguousarray(arrays["item_out"].T)
-        factors = Factors(item_in, out_by_factor, arrays["bias"], arrays["gram"].copy(), Encoder())
+        network = arrays.get("network", _NO_NETWORK).copy()  # checkpoints of before attention have none
+        encoder = _encoder_of(arrays["encoder"])
+        factors = Factors(item_in, out_by_factor, arrays["bias"], arrays["gram"].copy(), encoder, network)
         rows = np.where(arrays["has"], np.arange(self._items, dtype=np.int32), np.int32(-1))
-        self._set_vectors(prepare(factors, rows, self.room))
-        self._encoder = _encoder_of(arrays["encoder"])
+        self._set_vectors(prepare(factors, rows, self.room), encoder)
         if self._encoder.adopted:
             number, at = arrays["version"].tolist()
             self._version = Version(number, arrays["digest"].tobytes().hex(), at)
@@ -264,18 +275,19 @@ def prepare(factors: Factors, rows: NDArray[np.int32], room: int) -> Vectors:
 
     rows: int32[n], below `room`; -1 for items without one, which are left out.
     """
-    vectors = _no_vectors(room, factors.item_in.shape[1], factors.gram)
+    vectors = _no_vectors(room, factors.item_in.shape[1], factors.gram, factors.network)
     _fill(vectors, rows, factors)
     return vectors
 
 
-def _no_vectors(room: int, factors: int, gram: NDArray[np.float64]) -> Vectors:
+def _no_vectors(room: int, factors: int, gram: NDArray[np.float64], network: NDArray[np.float32]) -> Vectors:
     return Vectors(
         np.zeros((room, factors), np.float32),
         np.zeros((factors, room), np.float32),
         np.zeros(room, np.float32),
         np.zeros(room, np.uint8),
         gram,
+        network,
     )
 
 
@@ -293,7 +305,7 @@ def _grown(vectors: Vectors, room: int) -> Vectors:
     """Return the same with room for `room` items."""
     if room <= len(vectors.has):
         return vectors
-    larger = _no_vectors(room, vectors.item_in.shape[1], vectors.gram)
+    larger = _no_vectors(room, vectors.item_in.shape[1], vectors.gram, vectors.network)
     have = len(vectors.has)
     larger.item_in[:have], larger.out_by_factor[:, :have] = vectors.item_in, vectors.out_by_factor
     larger.bias[:have], larger.has[:have] = vectors.bias, vectors.has
@@ -301,9 +313,12 @@ def _grown(vectors: Vectors, room: int) -> Vectors:
 
 
 def _encoder_of(values: NDArray[np.float64]) -> Encoder:
-    """Read back what `arrays` wrote: each field in its own type, so that one kernel is compiled."""
+    """Read back what `arrays` wrote: each field in its own type, so that one kernel is compiled.
+
+    Fields that an older program did not know yet have their defaults.
+    """
     typed = {
         name: type(default)(value)
-        for (name, default), value in zip(Encoder()._asdict().items(), values.tolist(), strict=True)
+        for (name, default), value in zip(Encoder()._asdict().items(), values.tolist(), strict=False)
     }
     return Encoder(**typed)

@@ -8,6 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.attention_kernel import attend
 from online_models.interactions import MISS, NEW_ITEM, NOT_RANKED, REPEAT, Histories, Interactions
 from online_models.ranking import rank_among
 
@@ -18,7 +19,8 @@ class Encoder(NamedTuple):
     """How a user's vector is made; see `eventlog.artefact` for the formulas.
 
     ridge: 1, or 0 for the trace; adopted: 0 before there is any model. length: newest items looked at, 0 for all.
-    items: number of vectors that `gram` is the sum of.
+    items: number of vectors that `gram` is the sum of. blocks: of attention, 0 for the other encoders; heads, parts and
+    gaps (ends of classes) are of attention too.
     """
 
     adopted: int = 0
@@ -32,12 +34,17 @@ class Encoder(NamedTuple):
     regularization: float = 0.0
     exponent: float = 0.0
     items: int = 0
+    blocks: int = 0
+    heads: int = 1
+    parts: int = 1
+    gaps: int = 0
 
 
 class Vectors(NamedTuple):
     """item_in: float32[>= items, d]; out_by_factor: float32[d, >= items]; bias: float32[>= items].
 
     has: uint8[>= items], 1 where the item has vectors. gram: float64[d, d], sum of v v' over all vectors (ridge only).
+    network: float32[p], parameters of the attention, see `eventlog.artefact` (attention only).
     """
 
     item_in: NDArray[np.float32]
@@ -45,15 +52,20 @@ class Vectors(NamedTuple):
     bias: NDArray[np.float32]
     has: NDArray[np.uint8]
     gram: NDArray[np.float64]
+    network: NDArray[np.float32]
 
 
 class Scratch(NamedTuple):
-    """user: float64[d]; matrix: float64[d, d] (ridge only); sums: float32[>= items]; scores: float64[>= items]."""
+    """user: float64[d]; matrix: float64[d, d] (ridge only); sums: float32[>= items]; scores: float64[>= items].
+
+    work: float32[4, length, width] (attention only, otherwise empty).
+    """
 
     user: NDArray[np.float64]
     matrix: NDArray[np.float64]
     sums: NDArray[np.float32]
     scores: NDArray[np.float64]
+    work: NDArray[np.float32]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -99,6 +111,45 @@ def _solve(matrix: NDArray[np.float64], vector: NDArray[np.float64]) -> None:
 
 
 @numba.njit(cache=True)
+def encode_attention(
+    had: NDArray[np.int32],
+    times_ms: NDArray[np.int64],
+    vectors: Vectors,
+    encoder: Encoder,
+    scratch: Scratch,
+) -> None:
+    """The same by attention over the newest `length` items with vectors; zeros where there are none."""
+    work, network, gaps = scratch.work, vectors.network, encoder.gaps
+    d = work.shape[2]
+    scale = np.float32(np.sqrt(d))
+    oldest, found = len(had), 0
+    while oldest > 0 and found < encoder.length:
+        oldest -= 1
+        found += vectors.has[had[oldest]]
+    places = 0
+    for event in range(oldest, len(had)):
+        item = had[event]
+        if not vectors.has[item]:
+            continue
+        kind = gaps  # a user's first event: the longest gap
+        if event > 0:
+            gap_s = (times_ms[event] - times_ms[event - 1]) / 1000.0
+            kind = 0
+            while kind < gaps and network[kind] < gap_s:
+                kind += 1
+        row = gaps + kind * d
+        for f in range(d):
+            value = network[row + f]
+            for part in range(encoder.parts):
+                value += vectors.item_in[item, part * d + f]
+            work[0, places, f] = value * scale
+        places += 1
+    if places:
+        shape = (encoder.length, encoder.heads, encoder.blocks, encoder.parts)
+        attend(places, len(had), network, gaps + (gaps + 1) * d, shape, work, scratch.user)
+
+
+@numba.njit(cache=True)
 def encode(
     had: NDArray[np.int32],
     times_ms: NDArray[np.int64],
@@ -110,6 +161,9 @@ def encode(
     """Make scratch.user of a history, oldest first (had: int32[n], times_ms: int64[n]), at event time time_ms."""
     user, d = scratch.user, len(scratch.user)
     user[:] = 0.0
+    if encoder.blocks:
+        encode_attention(had, times_ms, vectors, encoder, scratch)
+        return
     length = len(had) if encoder.length == 0 else min(len(had), encoder.length)
     if encoder.ridge:
         for f in range(d):

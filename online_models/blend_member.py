@@ -41,8 +41,10 @@ def no_member() -> Member:
         np.zeros(0, np.float32),
         np.zeros(0, np.uint8),
         np.zeros((0, 0)),
+        np.zeros(0, np.float32),
     )
-    scratch = Scratch(np.zeros(0), np.zeros((0, 0)), np.zeros(0, np.float32), np.zeros(0))
+    work = np.zeros((4, 0, 0), np.float32)
+    scratch = Scratch(np.zeros(0), np.zeros((0, 0)), np.zeros(0, np.float32), np.zeros(0), work)
     weights = Weights(np.zeros((CONTEXTS, 1)), np.zeros((CONTEXTS, 1)))
     return Member(vectors, Encoder(), scratch, np.zeros(0, np.float32), weights)
 
@@ -50,7 +52,13 @@ def no_member() -> Member:
 def with_room(member: Member, items: int) -> Member:
     """The same with scratch of its own, for `items` items: what is worked out in it changes nothing."""
     scratch = member.scratch
-    own = Scratch(scratch.user.copy(), scratch.matrix.copy(), np.zeros(items, np.float32), np.zeros(0))
+    own = Scratch(
+        scratch.user.copy(),
+        scratch.matrix.copy(),
+        np.zeros(items, np.float32),
+        np.zeros(0),
+        scratch.work.copy(),
+    )
     return member._replace(scratch=own, value=np.zeros(items, np.float32))
 
 

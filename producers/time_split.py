@@ -24,6 +24,17 @@ class TimeSplit(NamedTuple):
     items: NDArray[np.bytes_]
 
 
+def cut_by_time(
+    columns: RatingColumns, test_share: float = TEST_SHARE
+) -> tuple[RatingColumns, RatingColumns]:
+    """Cut ratings in replay order so that `test_share` of them, rounded, come after; equal times are not parted."""
+    cut = columns.size - round(test_share * columns.size)
+    if 0 < cut < columns.size:
+        # All of one moment are learned.
+        cut = int(np.searchsorted(columns.event_time_ms, columns.event_time_ms[cut - 1], "right"))
+    return columns.take(slice(0, cut)), columns.take(slice(cut, None))
+
+
 def split_by_time(
     columns: RatingColumns, relevant_rating: float, test_share: float = TEST_SHARE
 ) -> TimeSplit:
@@ -32,11 +43,8 @@ def split_by_time(
     Relevant is what was rated `relevant_rating` or better after the cut and is not in training for the same user.
     Raises `DataError` where nothing is left on a side.
     """
-    cut = columns.size - round(test_share * columns.size)
-    if 0 < cut < columns.size:
-        # All of one moment are learned.
-        cut = int(np.searchsorted(columns.event_time_ms, columns.event_time_ms[cut - 1], "right"))
-    train, test = columns.take(slice(0, cut)), columns.take(slice(cut, None))
+    train, test = cut_by_time(columns, test_share)
+    cut = train.size
     _, user = np.unique(columns.users, return_inverse=True)
     _, item = np.unique(columns.items, return_inverse=True)
     pair = user.astype(np.int64) * (int(item.max(initial=0)) + 1) + item

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.batch_models.tastes import write_two_tastes
 
 pytest.importorskip("torch")
 
@@ -82,3 +85,37 @@ def test_two_processes_come_to_what_one_comes_to(tmp_path: Path) -> None:
             # The middle third, of keys, adds the same to all logits of a query: its gradient is rounding alone.
             pair = tuple(torch.cat((one[:8], one[16:])) for one in pair)
         assert_close(*pair, rtol=1e-3, atol=1e-4, msg=lambda said, name=name: f"{name}: {said}")
+
+
+@pytest.mark.full
+def test_the_command_under_torchrun_writes_one_result_of_the_same_figures(tmp_path: Path) -> None:
+    write_two_tastes(tmp_path)
+    arguments = ["-m", "engram", "train", "gmf", "--protocol", "leave-one-out", "--threads", "1"]
+    arguments += ["--data-dir", str(tmp_path), "--param", "gmf.fit.epochs=4", "--param", "gmf.fit.patience=0"]
+    found = {}
+    for name, before in {
+        "one": [],
+        "two": ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"],
+    }.items():
+        out = tmp_path / name
+        done = subprocess.run(
+            [sys.executable, *before, *arguments, "--out", str(out)],
+            cwd=ROOT,
+            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        # The second process says nothing.
+        assert done.stdout.count("choose gmf, epoch 1") == 1
+        assert not (out / "fits").exists()
+        (found[name],) = json.loads((out / "result.json").read_text())["models"]["gmf"]
+    assert found["two"]["epochs"] == found["one"]["epochs"]
+    for of in ("sampled", "all_items"):
+        assert found["two"][of] == pytest.approx(found["one"][of], abs=0.02)
+    losses = [
+        [epoch["loss"] for epoch in run["curves"]["refit"]["gmf"]] for run in (found["one"], found["two"])
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)

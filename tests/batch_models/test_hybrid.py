@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from batch_models.content_features import content_features  # noqa: E402
+from batch_models.gmf import GMF, GMFConfig  # noqa: E402
 from batch_models.hybrid import Hybrid, HybridConfig, HybridScorer, NextItem, first_shares  # noqa: E402
 from batch_models.interactions import Interactions  # noqa: E402
+from batch_models.item_text import ItemRecord  # noqa: E402
 from batch_models.sequences import (  # noqa: E402
     PADDING,
     Windows,
@@ -17,7 +21,7 @@ from batch_models.sequences import (  # noqa: E402
     recency_of_targets,
     training_windows,
 )
-from batch_models.trainer import Trainer, TrainingConfig  # noqa: E402
+from batch_models.trainer import Trainer, TrainingConfig, compiled_modules  # noqa: E402
 
 CPU = torch.device("cpu")
 ITEMS = 12
@@ -32,7 +36,9 @@ def rounds() -> Interactions:
 
 
 def made(seed: int = 0) -> Hybrid:
-    content = content_features(ITEMS, [(0, ["Drama", "War"], 1994), (3, ["Drama"], 0)])
+    content = content_features(
+        ITEMS, [ItemRecord(0, "One", 1994, ["Drama", "War"]), ItemRecord(3, "Two", 0, ["Drama"])]
+    )
     lift = np.random.default_rng(5).random((3, ITEMS, ITEMS), np.float32)
     model = Hybrid(CONFIG, content, np.ones(ITEMS, np.float32), seed, lift=lift)
     with torch.no_grad():
@@ -62,7 +68,12 @@ def test_padding_changes_nothing() -> None:
 
 
 def test_content_by_hand() -> None:
-    features = content_features(4, [(0, ["War", "Drama"], 1994), (2, ["War"], 1888), (3, [], 2050)])
+    known = [
+        ItemRecord(0, "", 1994, ["War", "Drama"]),
+        ItemRecord(2, "", 1888, ["War"]),
+        ItemRecord(3, "", 2050, []),
+    ]
+    features = content_features(4, known)
     half = 0.5**0.5
     assert features.shape == (4, 14)
     assert features[0] == pytest.approx([half, half, *[0] * 8, 1, 0, 0, 0])
@@ -162,3 +173,41 @@ def test_an_order_is_recovered(negatives: int) -> None:
         torch.testing.assert_close(scorer(users, items), scores, rtol=1e-4, atol=1e-4)
     next_item = (users + 15) % ITEMS
     assert (scores.argmax(1) == next_item).float().mean() > 0.9
+
+
+def test_blocks_that_are_worked_out_once_more_come_to_the_same() -> None:
+    data, found = rounds(), []
+    for again in (False, True):
+        config = HybridConfig(factors=8, length=6, blocks=2, heads=2, dropout=0.3, checkpoint=again)
+        model = Hybrid(config, np.zeros((ITEMS, 0), np.float32), np.ones(ITEMS, np.float32), 0)
+        following = NextItem(training_windows(data, 6, 6), 8, CPU)
+        Trainer(model, following, TrainingConfig(epochs=2, batch_size=10, rate=0.03)).fit()
+        found.append(model.state_dict())
+    # With dropout: what is dropped is the same the second time.
+    for name, value in found[0].items():
+        torch.testing.assert_close(found[1][name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_what_of_a_model_is_compiled() -> None:
+    model = made()
+    names = [type(module).__name__ for module in compiled_modules(model)]
+    assert names.count("Block") == CONFIG.blocks
+    assert "Hybrid" not in names
+    pairs = GMF(3, 4, GMFConfig(2), 0)
+    assert compiled_modules(pairs) == [pairs]
+
+
+@pytest.mark.full
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # of torch's own tracing
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_model_comes_to_the_same() -> None:
+    data, found = rounds(), []
+    for compiled in (False, True):
+        model = Hybrid(CONFIG, np.zeros((ITEMS, 0), np.float32), np.ones(ITEMS, np.float32), 0)
+        config = TrainingConfig(epochs=2, batch_size=10, rate=0.03, compile=compiled)
+        Trainer(model, NextItem(training_windows(data, 6, 6), 8, CPU), config).fit()
+        found.append(model.state_dict())
+    assert found[0].keys() == found[1].keys()
+    for name, value in found[0].items():
+        if not name.endswith("project.bias"):  # of the keys' third the gradient is rounding alone
+            torch.testing.assert_close(found[1][name], value, rtol=1e-2, atol=1e-3)

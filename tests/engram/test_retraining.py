@@ -12,6 +12,7 @@ from batch_models.trainers import TRAINERS
 from consumers.log_cut import LogFollower
 from consumers.predictions import Drift, PredictionBlock
 from engram.retraining import Retraining, Triggers
+from eventlog.errors import SettingsError
 from eventlog.model_records import announced
 from eventlog.model_registry import ModelRegistry
 from eventlog.sqlite_log import SqliteLog
@@ -77,6 +78,35 @@ def test_a_trainer_that_died_is_gone_on_from(place: Place) -> None:
     run(place.trainer(every_events=400))
     assert [said[:2] for said in place.announced()] == [(400, 1), (800, stored.version), (1200, 3)]
     assert place.registry.versions(NAME) == [1, 2, 3]
+
+
+def test_between_full_trainings_versions_are_tuned(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("torch")
+
+    def trainer() -> Retraining:
+        follower = LogFollower(place.log, TOPICS.ratings, limits=LIMITS, scale=(0.0, 5.0))
+        return Retraining(
+            *(place.log, TOPICS, place.registry, follower, "hybrid"),
+            triggers=Triggers(every_events=300),
+            full_every=3,
+        )
+
+    first = trainer()
+    while len(place.registry.versions("hybrid")) < 2:
+        first.step(0.0)
+    first.close()
+    # The version to start from is gone: then everything is trained.
+    (Path(place.registry.address) / "hybrid" / "2" / "model.safetensors").unlink()
+    run(trainer())
+    manifests = [place.registry.manifest("hybrid", version) for version in (1, 2, 3, 4)]
+    assert [one.events for one in manifests] == [300, 600, 900, 1200]
+    assert [one.parameters.get("tuned_from") for one in manifests] == [None, 1, None, None]
+    assert "hybrid 2 cannot be tuned, everything is trained" in caplog.text
+    with pytest.raises(SettingsError, match="'item_factors', expected one of \\['hybrid'\\] to be tuned"):
+        Retraining(
+            *(place.log, TOPICS, place.registry, first.follower, NAME),
+            full_every=2,
+        )
 
 
 def test_every_so_many_hours_of_event_time(place: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -64,6 +65,14 @@ def test_models_are_chosen_refitted_and_tested(
     table = (out / "table.md").read_text().splitlines()
     assert len(table) == 2 + len(names)
     assert " ± " in table[2]
+    with (out / "runs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["model"], row["seed"]) for row in rows] == [(name, seed) for name in names for seed in "01"]
+    first = result["models"]["neumf"][0]
+    assert float(rows[0]["sampled hr@10"]) == pytest.approx(first["sampled"]["hr@10"], rel=1e-5)
+    with (out / "curves.csv").open() as file:
+        epochs = [row for row in csv.DictReader(file) if row["model"] == "neumf" and row["seed"] == "0"]
+    assert len(epochs) == sum(len(of) for phase in first["curves"].values() for of in phase.values())
     said = capsys.readouterr().out
     assert "neumf: choose gmf, epoch 1" in said
     assert "refit" in said
@@ -93,6 +102,8 @@ def test_the_same_seed_gives_the_same_figures(monkeypatch: pytest.MonkeyPatch, t
         (("mf", "--param", "ials.model.factors=3"), "expected a parameter of mf"),
         (("mf", "--param", "mf.fit"), "expected MODEL.NAME=VALUE"),
         (("mf", "--param", "mf.fit=3"), "expected fit.NAME with one of epochs"),
+        (("content",), "nothing is known of the items"),
+        (("hybrid", "--content", "word2vec"), "content is 'word2vec', expected one of genres, hashing, "),
         (("mf", "--device", "abacus"), "device is 'abacus'"),
         (("mlp", "--param", "mlp.fit.over=all_items"), "over is 'all_items', expected pairs for MLP"),
     ],

@@ -129,7 +129,7 @@ def _flip(content: bytes) -> bytes:
 
 
 def _newer(content: bytes) -> bytes:
-    return msgspec.json.encode(msgspec.json.decode(content) | {"schema": 2, "unknown": 1})
+    return msgspec.json.encode(msgspec.json.decode(content) | {"schema": 99, "unknown": 1})
 
 
 def _of_another(content: bytes) -> bytes:

@@ -10,6 +10,7 @@ import numba
 import numpy as np
 import pytest
 
+from eventlog.artefact import Attention
 from online_models.batch import NO_VERSION, Batch, BatchChampion, Factors, Version, prepare
 from online_models.batch_kernel import Encoder
 from tests.online_models.cases import bits
@@ -27,7 +28,10 @@ ENCODERS = {
     "mean": {"length": 100, "step_decay": 0.9, "gap_scale_s": 1.0, "gap_exponent": 0.0, "normalize": 1},
     "ridge": {"length": 0, "unobserved_weight": 0.1, "regularization": 0.05, "exponent": 1.0},
     "short ridge": {"length": 3, "unobserved_weight": 0.0, "regularization": 1.0, "exponent": 0.5},
+    "attention": {"length": 4, "heads": 2, "blocks": 1, "parts": 1, "gaps": 2},
+    "two blocks": {"length": 30, "heads": 1, "blocks": 2, "parts": 2, "gaps": 0},
 }
+D = 7  # of attention: one part of 6, or two of 3, and one more
 
 
 def encoder_of(parameters: dict[str, float]) -> Encoder:
@@ -44,6 +48,17 @@ def vectors(seed: int, items: int, d: int) -> tuple[Any, Any, Any]:
     return made[0], made[1], made[2]
 
 
+def network_of(parameters: dict[str, float], seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Random numbers in the place of a network, after ends of gap classes at 2 and 600 s; nothing without attention."""
+    if "blocks" not in parameters:
+        return np.zeros(0, np.float32)
+    p = {name: int(value) for name, value in parameters.items()}
+    attention = Attention(width=(D - 1) // p["parts"], **p)
+    network = np.random.default_rng(seed).normal(size=attention.network_size) * 0.7
+    network[: p["gaps"]] = [2.0, 600.0][: p["gaps"]]
+    return network.astype(np.float32)
+
+
 def rows_at(events: int, seed: int, items: int) -> np.ndarray[Any, np.dtype[np.int32]]:
     """Rows of a model's items in another order than the stream's, some of them unknown to it."""
     known = len({event.item for event in STREAM[:events]})
@@ -55,10 +70,11 @@ def rows_at(events: int, seed: int, items: int) -> np.ndarray[Any, np.dtype[np.i
 
 def adopt(model: Batch, events: int, number: int, name: str) -> Given:
     """Let a model adopt a version after `events` events; returns the same for the oracle."""
-    item_in, item_out, bias = vectors(number, 45, 6)
+    item_in, item_out, bias = vectors(number, 45, D)
+    network = network_of(ENCODERS[name], number)
     rows = rows_at(events, number, 45)
     model.adopt(
-        Factors.made(item_in, item_out, bias, encoder_of(ENCODERS[name])),
+        Factors.made(item_in, item_out, bias, encoder_of(ENCODERS[name]), network),
         rows,
         Version(number, f"{number:064x}", events),
     )
@@ -70,6 +86,7 @@ def adopt(model: Batch, events: int, number: int, name: str) -> Given:
         {row: item_out[at].astype(float).tolist() for row, at in places.items()},
         {row: float(bias[at]) for row, at in places.items()},
         ENCODERS[name],
+        network.astype(float).tolist(),
     )
 
 
@@ -186,7 +203,7 @@ def test_prepared_beforehand_is_the_same_as_adopted_at_once() -> None:
     at_once, later = (Driver(Batch(), "event_count") for _ in range(2))
     for driver in (at_once, later):
         driver.feed(STREAM[:FIRST])
-    factors = Factors.made(*vectors(1, 45, 6), encoder_of(ENCODERS["mean"]))
+    factors = Factors.made(*vectors(1, 45, D), encoder_of(ENCODERS["mean"]))
     early = rows_at(FIRST, 1, 45)
     assert isinstance(later.model, Batch)
     assert isinstance(at_once.model, Batch)

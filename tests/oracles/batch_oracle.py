@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from tests.oracles.attention_oracle import attended
 from tests.oracles.history_oracle import Event
 
 Vector = list[float]
 
 
 class Given(NamedTuple):
-    """Vectors by item, bias by item, and the encoder's parameters; ridge where they have `regularization`."""
+    """Vectors by item, bias by item, and the encoder's parameters; ridge where they have `regularization`.
+
+    network: of attention, where they have `blocks`.
+    """
 
     item_in: Mapping[int, Vector]
     item_out: Mapping[int, Vector]
     bias: Mapping[int, float]
     parameters: Mapping[str, float]
+    network: Sequence[float] = ()
 
 
 class BatchOracle:
@@ -38,6 +44,12 @@ class BatchOracle:
     def user(self, given: Given, trace: Sequence[tuple[int, int]], time_ms: int) -> Vector:
         """Make the user's vector of a trace, oldest first."""
         p, d = given.parameters, len(next(iter(given.item_in.values())))
+        if "blocks" in p:
+            times = [then for _, then in trace]
+            between = ((then - before) / 1000 for before, then in itertools.pairwise(times))
+            gaps = [None, *between] if times else []
+            had_all = [(given.item_in.get(item), gap) for (item, _), gap in zip(trace, gaps, strict=True)]
+            return attended(had_all, p, (d - 1) // int(p["parts"]), given.network)
         newest = list(reversed(trace))[: int(p["length"]) or None]
         had = [(k, item, then) for k, (item, then) in enumerate(newest) if item in given.item_in]
         if "regularization" in p:
