@@ -57,9 +57,9 @@ PEERS: Final[dict[str, Peer]] = {
     "implicit.BPR": _rank("implicit", "implicit_models", "BPR", _IMPLICIT, events=_FEW),
     "EASE": _rank("numpy", "ease", "EASE", "https://arxiv.org/abs/1905.03375", events=_FEW),
     "neurorec": _rank("numpy", "neurorec", "co-activation", "source system 1, see docs/results", events=_FEW),
-    "sklearn.SGDClassifier": _likes("scikit-learn", "scikit_learn", "SGDClassifier", _SKLEARN, events=_FEW),
+    "sklearn.SGDClassifier": _likes("scikit-learn", "sklearn_models", "SGDClassifier", _SKLEARN, events=_FEW),
     "sklearn.LogisticRegression": _likes(
-        "scikit-learn", "scikit_learn", "LogisticRegression", _SKLEARN, events=_FEW
+        "scikit-learn", "sklearn_models", "LogisticRegression", _SKLEARN, events=_FEW
     ),
     "wisardpkg.Wisard": _likes(
         "wisardpkg", "wisardpkg_models", "Wisard", "https://pypi.org/project/wisardpkg", events=_FEW
