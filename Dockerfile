@@ -19,6 +19,7 @@ COPY batch_models batch_models
 COPY consumers consumers
 COPY serving serving
 COPY chaos chaos
+COPY peers peers
 COPY engram engram
 RUN pip install --no-deps --no-build-isolation .
 

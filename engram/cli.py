@@ -13,6 +13,7 @@ from engram import checkpoint_cli, data_cli, dlq_cli, kafka_cli, models_cli
 from engram.app_command import app as app_command
 from engram.chaos_command import chaos
 from engram.compare_command import compare, compare_cell
+from engram.compare_steps import compare_step
 from engram.demo_command import demo
 from engram.diversity_command import diversity_command
 from engram.graph_command import graph
@@ -64,6 +65,7 @@ app.command()(demo)
 app.command()(replay)
 app.command()(compare)
 app.command("compare-cell", hidden=True)(compare_cell)
+app.command("compare-step", hidden=True)(compare_step)
 app.command()(produce)
 app.command()(learn)
 app.command()(train)

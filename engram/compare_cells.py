@@ -6,11 +6,10 @@ A cell's file says what it is of (`Cell.identity`); a file of another identity i
 from __future__ import annotations
 
 import json
-import math
 import re
 import resource
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -24,9 +23,11 @@ from engram.source import SYNTHETIC
 from eventlog.errors import SettingsError
 from online_models.blend_batch import BlendBatch
 from online_models.registry import MODELS
+from peers.catalogue import PEERS, peer_sources
+from peers.files import RANK_EVENTS
 from producers.datasets import DATASETS
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 FLOORS: Final = ("popularity", "decayed_popularity")
 
 # What makes a cell's figures, its speed among them.
@@ -44,48 +45,73 @@ _STREAM: Final = re.compile(r"(?P<dataset>[^:\s]+)(:(?P<rating>[0-9]+(\.[0-9]+)?
 
 
 class StreamChoice(NamedTuple):
-    """A data set by its name, and the least rating that is kept; None for all."""
+    """A data set by its name, the least rating that is kept (None: all), and how many events, for what is slow (None: all)."""
 
     dataset: str
     min_rating: float | None
+    first: int | None = None
 
     @property
     def label(self) -> str:
         """How tables call it."""
         kept = "all ratings" if self.min_rating is None else f"rating ≥ {self.min_rating:g}"
-        return f"{self.dataset}, {kept}"
+        return f"{self.dataset}, {kept}" + (f", first {self.first:,} events" if self.first else "")
 
 
 class Cell(NamedTuple):
-    """One model on one stream: settings of its run, what it is of, and its file."""
+    """One model on one stream: settings of its run, what it is of, and its file.
+
+    python: the interpreter of a peer's environment, '' for a model of ours.
+    """
 
     stream: StreamChoice
     model: str
     settings: Settings
     identity: dict[str, Any]
     path: Path
+    python: str = ""
 
     @property
     def label(self) -> str:
         """How progress calls it."""
         return f"{self.stream.label}: {self.model}"
 
+    @property
+    def ranks_path(self) -> Path:
+        """Where its ranks are kept, see `engram.compare_ranks`."""
+        return self.path.with_suffix(".ranks.npz")
+
+    @property
+    def arguments(self) -> list[str]:
+        """What the child that measures it is told, beside settings and folder."""
+        return ["compare-cell", *(("--peer", self.model, "--python", self.python) if self.python else ())]
+
     def finished(self) -> dict[str, Any] | None:
         """Return what is kept of it; None where nothing is, or of other data, settings or versions."""
-        try:
-            kept = json.loads(self.path.read_bytes())
-        except (FileNotFoundError, ValueError):
-            return None
-        if not isinstance(kept, dict) or kept.get("schema_version") != SCHEMA_VERSION:
-            return None
-        return kept if kept.get("identity") == self.identity else None
+        return read_kept(self.path, self.identity)
 
     def keep(self, measured: Mapping[str, Any], jobs: int) -> None:
         """Write the file, whole or not at all. jobs: how many cells were measured at a time."""
-        content = {"schema_version": SCHEMA_VERSION, "identity": self.identity, "jobs": jobs, **measured}
-        part = self.path.with_name(self.path.name + ".part")
-        part.write_text(json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
-        part.replace(self.path)
+        write_kept(self.path, self.identity, measured, jobs)
+
+
+def read_kept(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what `write_kept` wrote; None where nothing is, or of another identity."""
+    try:
+        kept = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    if not isinstance(kept, dict) or kept.get("schema_version") != SCHEMA_VERSION:
+        return None
+    return kept if kept.get("identity") == identity else None
+
+
+def write_kept(path: Path, identity: Mapping[str, Any], measured: Mapping[str, Any], jobs: int) -> None:
+    """Write what was measured, whole or not at all. jobs: how many were measured at a time."""
+    content = {"schema_version": SCHEMA_VERSION, "identity": identity, "jobs": jobs, **measured}
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    part.replace(path)
 
 
 def parse_streams(text: str) -> tuple[StreamChoice, ...]:
@@ -141,16 +167,27 @@ def choose_models(named: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]
 
 def measures_on(model: str, stream: StreamChoice) -> bool:
     """Whether there is something to measure: a model that does not rank predicts ratings, and needs all of them."""
-    return MODELS[model].ranks or stream.min_rating is None
+    return ranks(model) or stream.min_rating is None
 
 
-def cell_of(settings: Settings, stream: StreamChoice, model: str, data_digest: str, folder: Path) -> Cell:
-    """Make the cell of one model on one stream; settings: of the comparison. folder: of the cells' files."""
+def ranks(model: str) -> bool:
+    """Whether a model, or a peer, ranks."""
+    return PEERS[model].protocol == RANK_EVENTS if model in PEERS else MODELS[model].ranks
+
+
+def cell_of(
+    settings: Settings, stream: StreamChoice, model: str, data_digest: str, folder: Path, python: str = ""
+) -> Cell:
+    """Make the cell of one model on one stream; settings: of the comparison. folder: of the cells' files.
+
+    python: for a peer, see `Cell`. The digest is that of the whole stream, where `stream.first` takes a part of it.
+    """
     own = msgspec.structs.replace(
         settings,
         dataset=stream.dataset,
         min_rating=stream.min_rating,
-        models=(model,),
+        models=() if model in PEERS else (model,),
+        limit=stream.first if settings.limit is None else min(settings.limit, stream.first or settings.limit),
         params=tuple(text for text in settings.params if text.split(".", 1)[0] == model),
         log="embedded",
         merge=True,
@@ -158,17 +195,25 @@ def cell_of(settings: Settings, stream: StreamChoice, model: str, data_digest: s
         speed=None,
         rate=None,
     )
-    config = model_parameters.configs(own.params).get(model) or MODELS[model].config_type()
     said = {
         "settings": {name: getattr(own, name) for name in _IDENTITY},
-        "config": config,
+        "config": _config(own, model),
         "data_digest": data_digest,
         "versions": versions(),
     }
     # As it comes back from the file.
     identity = json.loads(msgspec.json.encode(said))
     rating = 0.0 if stream.min_rating is None else stream.min_rating
-    return Cell(stream, model, own, identity, folder / f"{stream.dataset}-min{rating:g}-{model}.json")
+    part = f"-first{stream.first}" if stream.first else ""
+    path = folder / f"{stream.dataset}-min{rating:g}{part}-{model}.json"
+    return Cell(stream, model, own, identity, path, python)
+
+
+def _config(settings: Settings, model: str) -> Any:
+    """What a model is, beside its settings: parameters, or of a peer its program and the packages of its environment."""
+    if model not in PEERS:
+        return model_parameters.configs(settings.params).get(model) or MODELS[model].config_type()
+    return PEERS[model]._asdict() | {"sources": peer_sources(model)}
 
 
 def peak_memory_bytes() -> int:
@@ -182,65 +227,3 @@ def peak_memory_bytes() -> int:
     except (OSError, ValueError):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
-
-
-def rows_of(cells: Iterable[tuple[Cell, Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """Return a row a cell, tidy: what it is of, its measures (None where there are none), and how it was measured.
-
-    Ranking measures are of the last 70 % of events; rating measures of all events, and again of the last 70 %. They
-    are only of streams with all ratings. Rows are in order of streams, within one best first.
-    """
-    rows = []
-    for cell, kept in cells:
-        result = kept["result"]
-        model = result["models"][cell.model]
-        ranked = model["last_70"] if MODELS[cell.model].ranks else None
-        rated = cell.stream.min_rating is None
-        rating = {"": model["rating"] if rated else None}
-        rating["_last_70"] = model["rating_last_70"] if rated else None
-        protocols = [name for name, figures in (("P", ranked), ("R", rating[""])) if figures]
-        rows.append(
-            {
-                "dataset": cell.stream.dataset,
-                "min_rating": cell.stream.min_rating or 0.0,
-                "events": result["events"],
-                "protocol": "+".join(protocols),
-                "model": cell.model,
-                **{measure: (ranked or {}).get(measure) for measure in ("recall@10", "ndcg@10", "mrr@10")},
-                "coverage@20": ((model["beyond"] or {}).get("last_70") or {}).get("coverage@20"),
-                **{
-                    f"{measure}{span}": (figures or {}).get(measure)
-                    for span, figures in rating.items()
-                    for measure in ("rmse", "mae", "auc", "accuracy")
-                },
-                "events_per_second": model["events_per_second"],
-                "events_per_second_end_to_end": result["events_per_second"],
-                "state_bytes": model["state_bytes"],
-                "seconds": result["seconds"],
-                "peak_memory_bytes": kept["peak_memory_bytes"],
-                "jobs": kept["jobs"],
-                "seed": result["seed"],
-                "tie_rule": result["tie_rule"],
-                "tie_ranking": result["tie_ranking"],
-                "config": json.dumps(model["config"], sort_keys=True),
-                "data_digest": result["data_digest"],
-                "digest": result["digest"],
-                "version": result["versions"]["engram-stream"],
-                "python": result["versions"]["python"],
-                "numpy": result["versions"]["numpy"],
-                "numba": result["versions"]["numba"],
-            }
-        )
-    order = list(dict.fromkeys((row["dataset"], row["min_rating"]) for row in rows))
-    return sorted(rows, key=lambda row: (order.index((row["dataset"], row["min_rating"])), _standing(row)))
-
-
-def _standing(row: Mapping[str, Any]) -> tuple[float, float, float, str]:
-    """Best Recall@10 first, then least RMSE, then best AUC."""
-    recall, rmse, auc = row["recall@10"], row["rmse"], row["auc"]
-    return (
-        math.inf if recall is None else -recall,
-        math.inf if rmse is None else rmse,
-        math.inf if auc is None else -auc,
-        row["model"],
-    )

@@ -13,29 +13,52 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from engram.compare_cells import StreamChoice
+from engram.compare_chart import draw_chart, write_page
 from engram.figures_table import rate, ratio, size
+from peers.catalogue import PEERS
 
 CSV_FILE: Final = "compare.csv"
 MARKDOWN_FILE: Final = "compare.md"
+CHART_FILE: Final = "compare.png"
+PAGE_FILE: Final = "compare.html"
 COLUMNS: Final = (
-    "model", "Recall@10", "NDCG@10", "MRR@10", "coverage@20", "RMSE", "MAE", "AUC", "accuracy", "ev/s", "state",
+    "model", "Recall@10", "±", "NDCG@10", "MRR@10", "coverage@20", "RMSE", "MAE", "AUC", "accuracy", "ev/s", "state",
 )  # fmt: skip
-_ONLY_WIDE: Final = ("MRR@10", "coverage@20", "MAE", "accuracy")
-_RATIOS: Final = ("recall@10", "ndcg@10", "mrr@10", "coverage@20", "rmse", "mae", "auc", "accuracy")
+_ONLY_WIDE: Final = ("±", "MRR@10", "coverage@20", "MAE", "accuracy")
+_RATIOS: Final = (
+    "recall@10",
+    "recall@10_half",
+    "ndcg@10",
+    "mrr@10",
+    "coverage@20",
+    "rmse",
+    "mae",
+    "auc",
+    "accuracy",
+)
+
+_PEERS_SAY: Final = (
+    "Models with a dot in their names, EASE and neurorec are peers, each in an environment of its own (peers/requirements) "
+    "on the same events and candidates; we rank what they score. Their ev/s is of CPU time: Python, the peer's own calls."
+)
+_SAME: Final = 0.05
 
 Rows = Sequence[Mapping[str, Any]]
 
 
 def explained(rows: Rows) -> list[str]:
     """Say how the figures were measured, a sentence or two a line."""
-    jobs = max(row["jobs"] for row in rows)
+    measured = [row for row in rows if not row["note"]]
+    if not measured:
+        return [f"{row['model']}: {row['note']}" for row in rows]
+    jobs = max(row["jobs"] for row in measured)
     side = (
         "one at a time"
         if jobs == 1
         else f"up to {jobs} at a time, so speeds are of processes that shared the machine: compare them with "
         "--jobs 1"
     )
-    first = rows[0]
+    first = measured[0]
     return [
         "Recall, NDCG, MRR and coverage (protocol P): each event is ranked among all items seen so far, less the user's "
         f"own, and then learned; the last 70 % of events. Equal times are ordered by {first['tie_rule']}; equal scores "
@@ -44,6 +67,10 @@ def explained(rows: Rows) -> list[str]:
         "streams with all ratings.",
         f"Quality and speed are of the same run, a process for each model and stream, {side}. ev/s is of each model's "
         "kernels alone: test and learn; state is the model's own, without ids and histories, which all models share.",
+        "± is half of the 95 % interval of Recall@10, users being what is independent; ≈: no "
+        "significant difference from the stream's best (p >= .05, of the difference, likewise by user).",
+        *([_PEERS_SAY] if any(row["model"] in PEERS for row in rows) else []),
+        *(f"Not measured: {row['model']} on {row['dataset']}: {row['note']}" for row in rows if row["note"]),
         f"Seed {first['seed']}, engram {first['version']}, Python {first['python']}, NumPy {first['numpy']}, Numba "
         f"{first['numba']}.",
     ]
@@ -59,7 +86,7 @@ class TerminalTable:
         empty = {
             column
             for column, measure in zip(COLUMNS[1:], _RATIOS, strict=False)
-            if all(row[measure] is None for row in self._rows)
+            if all(_figure(row, measure) is None for row in self._rows)
         }
         columns = [column for column in COLUMNS if column not in empty]
         table = self._table(columns)
@@ -82,7 +109,7 @@ class TerminalTable:
 
 
 def write_tables(folder: Path, rows: Rows) -> list[Path]:
-    """Write `CSV_FILE` (full precision) and `MARKDOWN_FILE` into `folder`; return their paths."""
+    """Write `CSV_FILE` (full precision), `MARKDOWN_FILE`, `CHART_FILE` and `PAGE_FILE` into `folder`; return their paths."""
     lines = [
         "| stream | " + " | ".join(COLUMNS) + " |",
         "|---|---" + "|---:" * (len(COLUMNS) - 1) + "|",
@@ -101,24 +128,39 @@ def write_tables(folder: Path, rows: Rows) -> list[Path]:
     parts[1].write_text("\n".join(lines) + "\n", "utf-8")
     for part, path in zip(parts, paths, strict=True):
         part.replace(path)
-    return paths
+    chart = draw_chart(
+        folder / CHART_FILE, [(stream.label, of_stream) for stream, of_stream in _by_stream(rows)]
+    )
+    page = write_page(folder / PAGE_FILE, lines, chart)
+    return [*paths, chart, page]
 
 
 def _by_stream(rows: Rows) -> list[tuple[StreamChoice, list[Mapping[str, Any]]]]:
     streams: dict[StreamChoice, list[Mapping[str, Any]]] = {}
     for row in rows:
-        streams.setdefault(StreamChoice(row["dataset"], row["min_rating"] or None), []).append(row)
+        stream = StreamChoice(row["dataset"], row["min_rating"] or None, row["first"] or None)
+        streams.setdefault(stream, []).append(row)
     return list(streams.items())
 
 
 def _heading(stream: StreamChoice, rows: Rows) -> str:
-    return f"{stream.label}: {rows[0]['events']:,} events"
+    events = next((row["events"] for row in rows if row["events"] is not None), None)
+    return stream.label if events is None or stream.first else f"{stream.label}: {events:,} events"
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    p = row.get("p_best")
     return (
-        row["model"],
-        *(ratio(row[measure]) for measure in _RATIOS),
-        rate(row["events_per_second"]),
-        size(row["state_bytes"]),
+        row["model"] + (" ≈" if p is not None and p >= _SAME else ""),
+        *(ratio(_figure(row, measure)) for measure in _RATIOS),
+        "not measured" if row["note"] else rate(row["events_per_second"]),
+        "-" if row["state_bytes"] is None else size(row["state_bytes"]),
     )
+
+
+def _figure(row: Mapping[str, Any], measure: str) -> float | None:
+    if measure == "recall@10_half":
+        low, high = row.get("recall@10_low"), row.get("recall@10_high")
+        return None if low is None or high is None else (high - low) / 2
+    value: float | None = row[measure]
+    return value

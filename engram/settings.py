@@ -113,6 +113,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["hash", "file"], _is("order of equal event times: by hash, or as in the file")
     ] = "hash"
     limit: Annotated[Count | None, _is("stop after this many events")] = None
+    num_users: Annotated[Count | None, _is("replay so many users only, drawn with the seed")] = None
+    reviews_per_user: Annotated[
+        Count | None, _is("replay the first N ratings of each user only, and no user with fewer")
+    ] = None
+    top_percentile: Annotated[
+        float | None,
+        Meta(gt=0, le=100, description="replay the most rated items only, so many per cent of them"),
+    ] = None
     speed: Annotated[Positive | None, _is("replay at so many times real time")] = None
     rate: Annotated[Positive | None, _is("replay at so many events a second")] = None
     from_time: Annotated[Time | None, _is("leave out events before this time (ISO 8601, UTC)")] = None

@@ -153,11 +153,18 @@ def open_stream(settings: Settings, folder: Path | None) -> EventStream:
     if path is not None:
         dataset = _file_dataset(settings, path)
         least = min(0.0, dataset.rating_min) if settings.min_rating is None else settings.min_rating
-        cut = Cut(least, TieOrder(settings.tie_order), from_ms, to_ms, settings.limit)
+        cut = _cut(settings, least, from_ms, to_ms)
         return DatasetStream(dataset, path.parent, cut)
     name = _checked_name(settings)
     if folder is None:
-        for field in ("min_rating", "from_time", "to_time"):
+        for field in (
+            "min_rating",
+            "from_time",
+            "to_time",
+            "num_users",
+            "reviews_per_user",
+            "top_percentile",
+        ):
             if getattr(settings, field) is not None:
                 raise SettingsError(
                     f"{field} is {getattr(settings, field)}, expected none for the synthetic stream"
@@ -173,5 +180,19 @@ def open_stream(settings: Settings, folder: Path | None) -> EventStream:
                 seed=settings.seed,
             )
         )
-    cut = Cut(settings.min_rating or 0.0, TieOrder(settings.tie_order), from_ms, to_ms, settings.limit)
+    cut = _cut(settings, settings.min_rating or 0.0, from_ms, to_ms)
     return DatasetStream(DATASETS[name], folder, cut)
+
+
+def _cut(settings: Settings, least: float, from_ms: int | None, to_ms: int | None) -> Cut:
+    return Cut(
+        min_rating=least,
+        tie_order=TieOrder(settings.tie_order),
+        from_ms=from_ms,
+        to_ms=to_ms,
+        limit=settings.limit,
+        top_percentile=settings.top_percentile,
+        reviews_per_user=settings.reviews_per_user,
+        num_users=settings.num_users,
+        seed=settings.seed,
+    )

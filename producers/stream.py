@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -47,7 +48,9 @@ class Cut(NamedTuple):
     """Which events of a data set are replayed.
 
     min_rating: ratings below are never seen (0 keeps all). from_ms, to_ms: event times in [from_ms, to_ms).
-    limit: the first N of what is left.
+    top_percentile: ratings of the most rated items only, so many per cent of them. reviews_per_user: the first N of each
+    user, and only of users who have N. num_users: so many of these users, drawn with `seed`. These three know the whole
+    data set: they are for experiments that cut it so. limit: the first N of what is left.
     """
 
     min_rating: float = 0.0
@@ -55,6 +58,15 @@ class Cut(NamedTuple):
     from_ms: int | None = None
     to_ms: int | None = None
     limit: int | None = None
+    top_percentile: float | None = None
+    reviews_per_user: int | None = None
+    num_users: int | None = None
+    seed: int = 0
+
+    @property
+    def thins(self) -> bool:
+        """Whether users or items are chosen."""
+        return (self.top_percentile, self.reviews_per_user, self.num_users) != (None, None, None)
 
 
 class DatasetStream:
@@ -67,10 +79,17 @@ class DatasetStream:
         self._dataset = dataset
         self._folder = folder
         kept = (_within(chunk, cut) for chunk in dataset.reader.ratings(folder))
-        self._columns = sort_ratings(kept, cut.tie_order, memory_events).take(slice(0, cut.limit))
+        columns = sort_ratings(kept, cut.tie_order, memory_events)
+        if cut.thins:
+            columns = thin_out(columns, cut)
+        self._columns = columns.take(slice(0, cut.limit))
         self.source_id = f"{dataset.name}:min{cut.min_rating:g}:{cut.tie_order.value}"
         if cut.from_ms is not None or cut.to_ms is not None:
             self.source_id += f":{cut.from_ms or 0}-{cut.to_ms if cut.to_ms is not None else ''}"
+        if cut.thins:
+            self.source_id += (
+                f":top{cut.top_percentile}:reviews{cut.reviews_per_user}:users{cut.num_users}:{cut.seed}"
+            )
         self.total_events = self._columns.size
         self.rating_min = dataset.rating_min
         self.rating_max = dataset.rating_max
@@ -102,6 +121,29 @@ class DatasetStream:
             for at in range(0, len(numbers), _DIGEST_EVENTS):
                 total.update(np.ascontiguousarray(numbers[at : at + _DIGEST_EVENTS], kind).data)
         return total.hexdigest()
+
+
+def thin_out(columns: RatingColumns, cut: Cut) -> RatingColumns:
+    """Keep the most rated items, then each user's first ratings, then some users; see `Cut`. columns: in replay order.
+
+    Of items that are rated equally often, those that come first in order of id stay.
+    """
+    if cut.top_percentile is not None:
+        _, item, counts = np.unique(columns.items, return_inverse=True, return_counts=True)
+        stay = np.argsort(-counts, kind="stable")[: math.ceil(len(counts) * cut.top_percentile / 100)]
+        columns = columns.take(np.isin(item, stay))
+    _, user, counts = np.unique(columns.users, return_inverse=True, return_counts=True)
+    if cut.reviews_per_user is not None:
+        order = np.argsort(user, kind="stable")
+        place = np.empty(len(user), np.int64)
+        place[order] = np.arange(len(user)) - np.repeat(np.cumsum(counts) - counts, counts)
+        of_user = (place < cut.reviews_per_user) & (counts >= cut.reviews_per_user)[user]
+        columns, user = columns.take(of_user), user[of_user]
+    left = np.unique(user)
+    if cut.num_users is not None and cut.num_users < len(left):
+        chosen = np.random.default_rng(cut.seed).choice(left, cut.num_users, replace=False)
+        columns = columns.take(np.isin(user, chosen))
+    return columns
 
 
 def _within(columns: RatingColumns, cut: Cut) -> RatingColumns:

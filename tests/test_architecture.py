@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "consumers": {"eventlog", "online_models", "evaluation"},
     "serving": {"eventlog", "online_models", "consumers"},
     "chaos": {"eventlog", "producers", "online_models", "evaluation", "consumers"},
+    "peers": set(),
     "dashboards": {"consumers.metric", "consumers.metrics_table"},
     "documentation": {"eventlog", "online_models", "consumers", "serving", "engram"},
     "engram": {
@@ -37,12 +38,15 @@ MAY_IMPORT = {
         "consumers",
         "serving",
         "chaos",
+        "peers",
     },
 }
 # A part of a folder that may import less than the folder: the page speaks to the API alone.
 PARTS = {"serving/page": {"serving.bodies", "serving.client", "serving.insight_bodies", "serving.page"}}
 # What only one part may import of elsewhere.
 ONLY_IN = {"torch": "batch_models", "streamlit": "serving/page", "plotly": "serving/page"}
+# Peers' programs run in environments of their own, and may import what these hold.
+OTHER_ENVIRONMENTS = "peers/programs/"
 # The command of the page starts Streamlit, and no more.
 STARTED = {"engram/page_command.py": "streamlit.web.cli.main"}
 # Folders that take only these from elsewhere; the rest of the house may use what pyproject.toml lists.
@@ -126,6 +130,19 @@ def test_a_folder_takes_only_its_listed_packages_from_elsewhere(folder: str) -> 
     assert not wrong
 
 
+def test_what_goes_to_a_peer_needs_numpy_alone() -> None:
+    """All of `peers` but its programs: another library's environment holds nothing else of what we use."""
+    allowed = {"numpy", "peers"} | sys.stdlib_module_names
+    wrong = [
+        f"{_name(path)}:{line} imports {name}"
+        for path in _sources("peers")
+        if not _name(path).startswith(OTHER_ENVIRONMENTS)
+        for line, name in _imports(path)
+        if name.split(".")[0] not in allowed
+    ]
+    assert not wrong
+
+
 def test_torch_and_what_draws_the_page_are_imported_in_their_places_only() -> None:
     wrong = [
         f"{_name(path)}:{line} imports {name}"
@@ -134,6 +151,7 @@ def test_torch_and_what_draws_the_page_are_imported_in_their_places_only() -> No
         if (package := name.split(".")[0]) in ONLY_IN
         and not _name(path).startswith(f"{ONLY_IN[package]}/")
         and STARTED.get(_name(path)) != name
+        and not _name(path).startswith(OTHER_ENVIRONMENTS)
     ]
     assert not wrong
 

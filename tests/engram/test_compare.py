@@ -12,10 +12,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engram.cli import main
-from engram.compare_cells import Cell, StreamChoice, cell_of, choose_models, parse_streams, rows_of
+from engram.compare_cells import Cell, StreamChoice, cell_of, choose_models, parse_streams
+from engram.compare_ranks import Ranks, mark_rows
+from engram.compare_rows import absent_kept, rows_of
 from engram.compare_table import write_tables
 from engram.inline import run_inline
 from engram.settings import Settings
@@ -143,6 +146,17 @@ def test_stopped_and_gone_on_with(tmp_path: Path) -> None:
         (("--datasets", "ml-0:5"), "datasets has 'ml-0:5', expected one of ml-100k"),
         (("--datasets", "ml-100k:5,ml-1m:x"), "datasets has 'ml-1m:x', expected NAME:RATING"),
         (("--datasets", "ml-100k:5,"), "datasets has '', expected NAME:RATING"),
+        (("--suite", "none"), "suite is 'none', expected one of paper, peers, sources"),
+        (("--datasets", "ml-100k:5", "--peer", "x"), "peer is 'x', expected all or one of river.Baseline"),
+        (
+            ("--datasets", "ml-100k:5", "--peer-python", "numpy=/none"),
+            "peer-python is 'numpy=/none', expected a file",
+        ),
+        (
+            ("--datasets", "synthetic", "--num-users", "5"),
+            "num_users is 5, expected none for the synthetic stream",
+        ),
+        ((), "datasets is absent, expected NAME:RATING,... or --suite paper|peers|sources"),
         (("--datasets", "ml-100k:6"), "datasets has 'ml-100k:6', expected a least rating from 0 (all) to 5"),
         (("--datasets", "synthetic:1"), "datasets has 'synthetic:1', expected no least rating"),
         (("--datasets", "ml-100k:5,ml-100k:5.0"), "datasets has 'ml-100k:5.0' twice"),
@@ -198,6 +212,10 @@ def test_a_cell_is_kept_for_the_same_data_settings_and_model_only(tmp_path: Path
     assert one.finished() is None
 
 
+def ranks_for(rank: list[int]) -> Ranks:
+    return Ranks(np.array(rank, np.uint8), np.array([0, 0, 1, 1], np.int32))
+
+
 def test_rows_stand_best_first_within_their_stream(tmp_path: Path) -> None:
     def kept(model: str, recall: float | None, rmse: float | None) -> tuple[Cell, dict[str, Any]]:
         rating = None if rmse is None else {"rmse": rmse, "mae": 0.5, "auc": 0.5, "accuracy": 0.5}
@@ -217,14 +235,56 @@ def test_rows_stand_best_first_within_their_stream(tmp_path: Path) -> None:
     of_cells = [
         kept("rating_mean", None, 1.5), kept("random", 0.1, None), kept("rating_means", None, 1.0),
         kept("hebbian", 0.2, None),
+        (cell_of(Settings(), StreamChoice("ml-100k", None), "EASE", "d", tmp_path), absent_kept("no such thing")),
     ]  # fmt: skip
     found = rows_of(of_cells)
-    assert [row["model"] for row in found] == ["hebbian", "random", "rating_means", "rating_mean"]
+    assert [row["model"] for row in found] == ["hebbian", "random", "rating_means", "rating_mean", "EASE"]
+    mark_rows(
+        found,
+        {
+            ("ml-100k", 0.0, 0, "hebbian"): ranks_for([1, 1, 21, 9]),
+            ("ml-100k", 0.0, 0, "random"): ranks_for([1, 21, 21, 11]),
+        },
+    )
+    # Users 0 and 1 with hits 2 + 1 and 1 + 0: of both two of four events differ, one a user.
+    assert (found[0]["recall@10_low"], found[0]["p_best"]) == (
+        pytest.approx(0.75 - 1.96 * 0.25, abs=1e-3),
+        None,
+    )
+    assert found[1]["p_best"] == 0.0
     write_tables(tmp_path, found)
     lines = (tmp_path / "compare.md").read_text("utf-8").splitlines()
-    assert lines[2].startswith("| ml-100k, all ratings: 10 events | hebbian | 0.20000 |")
-    assert lines[4].startswith("|  | rating_means | - | - | - | - | 1.00000 | 0.50000 |")
+    assert lines[2].startswith("| ml-100k, all ratings: 10 events | hebbian | 0.20000 | 0.48999 | 0.00000 |")
+    assert lines[4].startswith("|  | rating_means | - | - | - | - | - | 1.00000 | 0.50000 |")
+    assert lines[6].endswith("| not measured | - |")
+    assert "Not measured: EASE on ml-100k: no such thing" in lines
+    page = (tmp_path / "compare.html").read_text("utf-8")
+    assert page.count("<tr>") == 6
+    assert "data:image/png;base64," in page
     assert json.loads(found[0]["config"]) == {}
+
+
+def test_peers_stand_beside_ours_on_the_same_events(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "data", "ml-100k", u_data=made_ratings(users=8, items=12))
+    arguments = (
+        *("--datasets", "ml-100k:5", "--data-dir", "data", "--out", "out", "--model", "popularity"),
+        *("--peer", "EASE", "--peer", "river.FunkMF", "--peer-python", f"numpy={sys.executable}"),
+        *("--reviews-per-user", "5", "--num-users", "6"),
+    )
+    process = engram_compare(tmp_path, *arguments)
+    said, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors + said
+    found = {row["model"]: row for row in rows(tmp_path / "out")}
+    assert set(found) == {"popularity", "decayed_popularity", "EASE", "river.FunkMF"}
+    assert found["river.FunkMF"]["note"] == "not installed: python -m peers.install river"
+    # Fewer events than it is fitted after: EASE ranks by popularity, as ours does, by its own count.
+    for measure in ("recall@10", "ndcg@10", "mrr@10", "recall@10_low", "data_digest", "events"):
+        assert found["EASE"][measure] == found["popularity"][measure]
+    assert found["EASE"]["events"] == "30"
+    assert "Not measured: river.FunkMF" in (tmp_path / "out" / "compare.md").read_text("utf-8")
+    again = engram_compare(tmp_path, *arguments)
+    said, errors = again.communicate(timeout=240)
+    assert "3 of 3 cells are finished already" in said
 
 
 @pytest.mark.data
