@@ -8,7 +8,7 @@ import numpy as np
 
 from engram.compare_peers import ask_peer
 from engram.compare_ranks import rows_in_order
-from engram.leave_one_out import item_facts
+from engram.leave_one_out import item_facts, item_metadata
 from engram.source_systems.left_out import batch_rows, best_first, first_asked, online_rows, plain_row
 from engram.source_systems.registry import Asked
 from engram.source_systems.tables import Cell, ResultTable
@@ -84,7 +84,12 @@ def run(asked: Asked) -> list[ResultTable]:
     facts = item_facts(folder, data_dir)
     rows = [
         *(_ask(peer, asked, data) for peer in peers),
-        *batch_rows(asked.settings, data, facts, ("popularity",) if asked.small else ("neumf", "ials")),
+        *batch_rows(
+            asked.settings,
+            data,
+            item_metadata(folder, data_dir),
+            ("popularity",) if asked.small else ("neumf", "ials"),
+        ),
         *online_rows(asked.settings, data, facts, _ONLINE),
     ]
     return [

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -12,6 +14,8 @@ from engram.leave_one_out import leave_one_out
 from engram.settings import Settings
 from engram.source_systems.tables import Cell
 from engram.train_leave_one_out import train_leave_one_out
+from engram.train_runs import Kept
+from eventlog.metadata import ItemMetadata
 from online_models.catalogue import ItemFacts
 from producers.leave_one_out import LeaveOneOut
 
@@ -39,16 +43,29 @@ def online_rows(
 def batch_rows(
     settings: Settings,
     data: LeaveOneOut,
-    facts: list[ItemFacts],
+    known: Sequence[ItemMetadata],
     models: Sequence[str],
     params: Sequence[str] = (),
 ) -> list[dict[str, Cell]]:
     """A row a batch model, chosen on each user's last item of training, refitted, and tested once; without torch a note."""
     if importlib.util.find_spec("torch") is None:
         return [_row(f"{name}: {NO_TORCH}", {}, {}, None, None) for name in models]
-    result = train_leave_one_out(
-        models, params, data, facts, (settings.seed,), "cpu", 1, lambda _m, _p, _s, _e: None
-    )
+    from batch_models.content_features import ContentConfig
+
+    with tempfile.TemporaryDirectory() as folder:
+        result = train_leave_one_out(
+            models,
+            params,
+            data,
+            known,
+            ContentConfig(),
+            (settings.seed,),
+            "cpu",
+            1,
+            lambda _m, _p, _s, _e: None,
+            lambda _: None,
+            Kept(Path(folder)),
+        )
     return [
         _row(f"Engram: {name} (batch)", run["sampled"], run["all_items"], run["train_seconds"], run["bytes"])
         for name, [run] in result["models"].items()

@@ -7,6 +7,8 @@ has not seen, by a split in time, beside popularity and iALS; and where its hits
 from __future__ import annotations
 
 import importlib.util
+import tempfile
+from pathlib import Path
 
 import msgspec
 
@@ -14,6 +16,7 @@ from engram.source import find_source, open_stream
 from engram.source_systems.left_out import NO_TORCH, batch_rows, best_first, online_rows
 from engram.source_systems.registry import Asked
 from engram.source_systems.tables import Cell, ResultTable
+from engram.train_runs import Kept
 from engram.train_time_split import train_time_split
 from online_models.catalogue import ItemFacts
 from producers.leave_one_out import leave_out_last
@@ -31,11 +34,12 @@ def run(asked: Asked) -> list[ResultTable]:
     )
     stream = open_stream(settings, find_source(settings).folder)
     columns = stream.block(0, stream.total_events)
-    facts = [ItemFacts(item.item, item.genres, item.year, item.language) for item in stream.items()]
+    known = list(stream.items())
+    facts = [ItemFacts(item.item, item.genres, item.year, item.language) for item in known]
     data = leave_out_last(columns, settings.seed)
     batch = ("popularity",) if asked.small else ("neumf", "ials")
     sampled = [
-        *batch_rows(settings, data, facts, batch, () if asked.small else _NEUMF),
+        *batch_rows(settings, data, known, batch, () if asked.small else _NEUMF),
         *online_rows(settings, data, facts, _ONLINE),
     ]
     tables = [
@@ -55,17 +59,23 @@ def run(asked: Asked) -> list[ResultTable]:
         note: dict[str, Cell] = {"model": f"neumf: {NO_TORCH}"}
         return [*tables, ResultTable("neumf", "As it should have been", (), (note,))]
     models = ("popularity",) if asked.small else ("neumf", "ials", "popularity")
-    result = train_time_split(
-        models,
-        () if asked.small else _NEUMF,
-        columns,
-        facts,
-        _RELEVANT,
-        (settings.seed,),
-        "cpu",
-        1,
-        lambda _m, _p, _s, _e: None,
-    )
+    from batch_models.content_features import ContentConfig
+
+    with tempfile.TemporaryDirectory() as folder:
+        result = train_time_split(
+            models,
+            () if asked.small else _NEUMF,
+            columns,
+            known,
+            ContentConfig(),
+            _RELEVANT,
+            (settings.seed,),
+            "cpu",
+            1,
+            lambda _m, _p, _s, _e: None,
+            lambda _: None,
+            Kept(Path(folder)),
+        )
     runs = {name: run for name, [run] in result["models"].items()}
     figures: list[dict[str, Cell]] = [
         {
