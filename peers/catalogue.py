@@ -62,7 +62,7 @@ PEERS: Final[dict[str, Peer]] = {
         "scikit-learn", "sklearn_models", "LogisticRegression", _SKLEARN, events=_FEW
     ),
     "wisardpkg.Wisard": _likes(
-        "wisardpkg", "wisardpkg_models", "Wisard", "https://pypi.org/project/wisardpkg", events=_FEW
+        "wisardpkg", "wisardpkg_models", "Wisard", "https://github.com/IAZero/wisardpkg", events=_FEW
     ),
     "recbole.NeuMF": _asked("recbole", "recbole_models", "NeuMF", _RECBOLE, users=200),
     "recbole.SASRec": _asked("recbole", "recbole_models", "SASRec", _RECBOLE, users=200),
