@@ -291,7 +291,7 @@ def _wait_for_predictions(out: Path, process: subprocess.Popen[str]) -> None:
     pytest.fail(f"nothing was predicted; the replay said: {process.communicate(timeout=30)}")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.full)])
 def test_stopped_in_the_middle_and_resumed_equals_uninterrupted(
     number: signal.Signals, tmp_path: Path
 ) -> None:
