@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Final
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 EVERY: Final = 1_000
 
 
-class Refitted:
+class Refitted(ABC):
     """What two rankers share: the matrix of what users have had, refits, and popularity for what no fit knows.
 
     Popularity lies below all scores of the model, by construction of `_below`.
@@ -47,10 +48,10 @@ class Refitted:
         if self._events % self._every == 0:
             self.fit()
 
+    @abstractmethod
     def fit(self) -> None:
         """Fit the model to all of `_had`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fitted_scores(self, user: int, candidates: NDArray[np.int64]) -> NDArray[Any] | None:
         """Return scores, NaN for items that the last fit did not know; None where it knows nothing of the user."""
-        raise NotImplementedError

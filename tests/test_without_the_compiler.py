@@ -19,7 +19,7 @@ from online_models.registry import MODELS
 from tests.replay_ranks import EVENTS, replay_ranks
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("eventlog", "producers", "online_models", "evaluation", "batch_models", "consumers")
+FOLDERS = ("eventlog", "producers", "online_models", "evaluation", "batch_models", "consumers", "engram")
 
 
 def modules_of_kernels() -> set[str]:

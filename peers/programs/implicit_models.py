@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import implicit
@@ -27,8 +28,9 @@ class _Implicit(Refitted):
         self._items = 0
         self._fitted_users: NDArray[np.bool_] = np.zeros(task.users, np.bool_)
 
+    @abstractmethod
     def _new_model(self) -> Any:
-        raise NotImplementedError
+        """An unfitted model."""
 
     def fit(self) -> None:
         """See `Refitted`."""
