@@ -150,7 +150,7 @@ def compare(
             cells, totals = _make_cells(settings, streams, models, out / "cells", console)
             of_peers = _peer_cells(settings, cells, totals, chosen.peer_streams or streams, peers)
             cells, waiting = _with_interpreters([*cells, *of_peers], interpreters)
-            cells = with_repetitions(cells, repeated)
+            cells = with_repetitions(cells, repeated, () if seeds else chosen.peer_streams)
             steps = steps_of(
                 choose_steps(chosen.steps), settings, peers_dir, peer_python or [], out / "steps"
             )
@@ -163,7 +163,8 @@ def compare(
             console.print(f"\nStopped. To go on: {command}", markup=False, highlight=False)
             raise SystemExit(INTERRUPTED) from None
         if cells:
-            _tables(cells, waiting, out, console)
+            chosen_by = f"--suite {suite}" if suite else f"--datasets {datasets}"
+            _tables(cells, waiting, out, f"engram compare {chosen_by} --data-dir DIR", console)
         for step in steps:
             for path in write_step(out, step):
                 console.print(str(path), markup=False, highlight=False)
@@ -177,7 +178,9 @@ def _suite(name: str | None, datasets: str | None) -> Suite:
     return SUITES[name] if name else Suite("", (), (), ())
 
 
-def _tables(cells: Sequence[Cell], absent: Sequence[tuple[Cell, str]], out: Path, console: Console) -> None:
+def _tables(
+    cells: Sequence[Cell], absent: Sequence[tuple[Cell, str]], out: Path, command: str, console: Console
+) -> None:
     rows = rows_of(
         [
             *((cell, cell.finished() or {}) for cell in cells),
@@ -191,9 +194,9 @@ def _tables(cells: Sequence[Cell], absent: Sequence[tuple[Cell, str]], out: Path
             found.setdefault(key, []).append(kept)
     runs, rows = rows, merged(rows)
     mark_rows(rows, found)
-    written = write_tables(out, rows, runs if len(runs) > len(rows) else ())
+    written = write_tables(out, rows, command, runs if len(runs) > len(rows) else ())
     console.print(TerminalTable(rows))
-    for line in (*explained(rows), *map(str, written)):
+    for line in (*explained(rows, command), *map(str, written)):
         console.print(line, markup=False, highlight=False)
 
 

@@ -6,12 +6,12 @@ What a cell is of changes in nothing but the seed, so the first seed's cells are
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from engram.compare_cells import Cell
+from engram.compare_cells import Cell, StreamChoice
 from engram.compare_rows import FIGURES, best_first, stream_of
 from engram.settings import Settings
 from engram.source import SYNTHETIC
@@ -41,10 +41,17 @@ def check_seeds(seeds: int, settings: Settings, datasets: Iterable[str]) -> None
         )
 
 
-def with_repetitions(cells: Iterable[Cell], seeds: int) -> list[Cell]:
-    """Put, behind the cells, those of what draws with the seeds that follow theirs, `seeds` in all."""
+def with_repetitions(cells: Iterable[Cell], seeds: int, streams: Collection[StreamChoice] = ()) -> list[Cell]:
+    """Put, behind the cells, those of what draws with the seeds that follow theirs, `seeds` in all.
+
+    streams: only on these, and on their first events; on all where there are none.
+    """
     cells = list(cells)
-    drawing = [cell for cell in cells if draws(cell.model)]
+    drawing = [
+        cell
+        for cell in cells
+        if draws(cell.model) and (not streams or cell.stream._replace(first=None) in streams)
+    ]
     return cells + [_repetition(cell, more) for more in range(1, seeds) for cell in drawing]
 
 

@@ -13,7 +13,8 @@ from peers.files import CALL_LIKES, RANK_EVENTS
 class Suite(NamedTuple):
     """about: one line. streams: for all models. peers: on `peer_streams`, or on all streams where these are none.
 
-    steps: names of `EXPERIMENTS`. seeds: of each model and peer that draws at random.
+    steps: names of `EXPERIMENTS`. seeds: of each model and peer that draws at random, on
+    `peer_streams` likewise.
     """
 
     about: str

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -44,7 +46,7 @@ _PEERS_SAY: Final = (
     "on the same events and candidates; we rank what they score. Their ev/s is of CPU time: Python, the peer's own calls."
 )
 _SEEDS_SAY: Final = (
-    "What draws at random has the means of {seeds} seeds, the first and those that follow it; ± seeds is half of the 95 % interval of "
+    "What draws at random has, where ± seeds is said, the means of {seeds} seeds, the first and those that follow it; ± seeds is half of the 95 % interval of "
     "its Recall@10 (else RMSE, else AUC) over these, by Student's t. Its ± and ≈ are of each event's share of hits."
 )
 _SAME: Final = 0.05
@@ -53,8 +55,8 @@ _BY_SEED: Final = ("recall@10", "rmse", "auc")  # the first that a model has
 Rows = Sequence[Mapping[str, Any]]
 
 
-def explained(rows: Rows) -> list[str]:
-    """Say how the figures were measured, a sentence or two a line."""
+def explained(rows: Rows, command: str) -> list[str]:
+    """Say how the figures were measured, a sentence or two a line. command: that measured them."""
     measured = [row for row in rows if not row["note"]]
     if not measured:
         return [f"{row['model']}: {row['note']}" for row in rows]
@@ -80,8 +82,8 @@ def explained(rows: Rows) -> list[str]:
         *([_SEEDS_SAY.format(seeds=seeds)] if seeds > 1 else []),
         *([_PEERS_SAY] if any(row["model"] in PEERS for row in rows) else []),
         *(f"Not measured: {row['model']} on {row['dataset']}: {row['note']}" for row in rows if row["note"]),
-        f"Seed {first['seed']}, engram {first['version']}, Python {first['python']}, NumPy {first['numpy']}, Numba "
-        f"{first['numba']}.",
+        f"Made by `{command}` on {os.cpu_count()} cores, {platform.system()} {platform.machine()}; seed {first['seed']}, engram "
+        f"{first['version']}, Python {first['python']}, NumPy {first['numpy']}, Numba {first['numba']}.",
     ]
 
 
@@ -117,10 +119,10 @@ class TerminalTable:
         return table
 
 
-def write_tables(folder: Path, rows: Rows, runs: Rows = ()) -> list[Path]:
+def write_tables(folder: Path, rows: Rows, command: str, runs: Rows = ()) -> list[Path]:
     """Write `CSV_FILE` (full precision), `MARKDOWN_FILE`, `CHART_FILE` and `PAGE_FILE` into `folder`; return their paths.
 
-    runs: a row a seed, for `RUNS_FILE`; without any there is no such file.
+    command: see `explained`. runs: a row a seed, for `RUNS_FILE`; without any there is no such file.
     """
     lines = [
         "| stream | " + " | ".join(COLUMNS) + " |",
@@ -130,7 +132,7 @@ def write_tables(folder: Path, rows: Rows, runs: Rows = ()) -> list[Path]:
         for number, row in enumerate(of_stream):
             heading = _heading(stream, of_stream) if number == 0 else ""
             lines.append(f"| {heading} | " + " | ".join(_cells(row)) + " |")
-    lines += [text for line in explained(rows) for text in ("", line)]
+    lines += [text for line in explained(rows, command) for text in ("", line)]
     paths = [folder / CSV_FILE, folder / MARKDOWN_FILE]
     parts = [path.with_name(path.name + ".part") for path in paths]
     _write_csv(parts[0], rows)

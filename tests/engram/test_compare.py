@@ -262,7 +262,7 @@ def test_rows_stand_best_first_within_their_stream(tmp_path: Path) -> None:
         None,
     )
     assert found[1]["p_best"] == 0.0
-    write_tables(tmp_path, found)
+    write_tables(tmp_path, found, "engram compare --datasets ml-100k")
     lines = (tmp_path / "compare.md").read_text("utf-8").splitlines()
     assert lines[2].startswith(
         "| ml-100k, all ratings: 10 events | hebbian | 0.20000 | 0.48999 | - | 0.00000 |"
@@ -270,6 +270,7 @@ def test_rows_stand_best_first_within_their_stream(tmp_path: Path) -> None:
     assert lines[4].startswith("|  | rating_means | - | - | - | - | - | - | 1.00000 | 0.50000 |")
     assert lines[6].endswith("| not measured | - |")
     assert "Not measured: EASE on ml-100k: no such thing" in lines
+    assert lines[-1].startswith("Made by `engram compare --datasets ml-100k` on ")
     page = (tmp_path / "compare.html").read_text("utf-8")
     assert page.count("<tr>") == 6
     assert "data:image/png;base64," in page
@@ -339,6 +340,9 @@ def test_the_first_seed_is_that_of_a_comparison_without_repetitions(tmp_path: Pa
     assert [one.path.name for one in found[2:]] == [f"ml-100k-min5-random-seed{seed}.json" for seed in (5, 6)]
     for seed, one in zip((5, 6), found[2:], strict=True):
         assert one.identity == cell(tmp_path, "random", seed=seed).identity
+    part = cells[0]._replace(stream=StreamChoice("ml-100k", 5.0, 10))
+    assert len(with_repetitions([part], 3, [StreamChoice("ml-100k", 5.0)])) == 3
+    assert len(with_repetitions([part], 3, [StreamChoice("ml-100k", None)])) == 1
 
 
 def test_what_draws() -> None:
