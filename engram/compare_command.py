@@ -144,6 +144,7 @@ def compare(
                 f"Not on {stream.label}, for they predict ratings and need all of them: {', '.join(absent)}"
             )
             console.print(reason, markup=False, highlight=False)
+    command = f"engram compare {f'--suite {suite}' if suite else f'--datasets {datasets}'} --data-dir DIR"
     in_use = f"another command runs in {out}: wait for it, or name another --out"
     with Owned(out / "lock", in_use):
         try:
@@ -159,14 +160,13 @@ def compare(
                 comparing.forget()
             comparing.run()
         except (StoppedError, KeyboardInterrupt):
-            command = shlex.join(["engram", *(word for word in sys.argv[1:] if word != "--fresh")])
-            console.print(f"\nStopped. To go on: {command}", markup=False, highlight=False)
+            again = shlex.join(["engram", *(word for word in sys.argv[1:] if word != "--fresh")])
+            console.print(f"\nStopped. To go on: {again}", markup=False, highlight=False)
             raise SystemExit(INTERRUPTED) from None
         if cells:
-            chosen_by = f"--suite {suite}" if suite else f"--datasets {datasets}"
-            _tables(cells, waiting, out, f"engram compare {chosen_by} --data-dir DIR", console)
+            _tables(cells, waiting, out, command, console)
         for step in steps:
-            for path in write_step(out, step):
+            for path in write_step(out, step, command):
                 console.print(str(path), markup=False, highlight=False)
 
 

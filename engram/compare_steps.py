@@ -135,8 +135,11 @@ def compare_step(
     (folder / MEASURED_FILE).write_text(json.dumps(measured, allow_nan=False), "utf-8")
 
 
-def write_step(folder: Path, step: Step) -> list[Path]:
-    """Write a finished step: STEP.md with all of its tables, and a CSV file each; return their paths."""
+def write_step(folder: Path, step: Step, command: str) -> list[Path]:
+    """Write a finished step: STEP.md with all of its tables, and a CSV file each; return their paths.
+
+    command: that made it.
+    """
     kept = step.finished()
     if kept is None:
         return []
@@ -148,7 +151,7 @@ def write_step(folder: Path, step: Step) -> list[Path]:
     for table in tables:
         lines += [*markdown_of(table), ""]
     lines.append(
-        f"Made by `engram compare --suite sources --data-dir DIR` ({kept['seconds']:.0f} s, {kept['cpu_seconds']:.0f} s of CPU "
+        f"Made by `{command}` ({kept['seconds']:.0f} s, {kept['cpu_seconds']:.0f} s of CPU "
         f"time, {size(kept['peak_memory_bytes'])} at most; seed {step.settings.seed}, engram {about['engram-stream']}, Python "
         f"{about['python']}, NumPy {about['numpy']}, {kept['machine']})."
     )
