@@ -262,13 +262,15 @@ def isgd(data_dir: Path) -> None:
 
 
 def synapses(data_dir: Path) -> None:
-    """The networks of synapses after MovieLens 100K."""
+    """The networks of synapses after MovieLens 100K, and the picture of one."""
     rows, versions = [], {}
     for model in ("hebbian", "user_hebbian"):
         result, folder = replay(data_dir, "ml-100k", [model], "--min-rating", "4")
         versions = result["versions"]
         engram("graph", str(folder), "--model", model)
         said = json.loads((folder / "graph" / "figures.json").read_text("utf-8"))
+        if model == "hebbian":
+            shutil.copyfile(folder / "graph" / "graph.png", ROOT / "docs" / "images" / "graph-ml-100k.png")
         rows.append(
             [
                 f"`{model}`",
