@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from peers.files import Task
 from peers.prequential import main
 
-# At most. One of SASRec's takes nearly two minutes of a core for 29,000 events, of NeuMF's some seconds.
+# At most. One of SASRec's takes two minutes of a core for 29,000 events, of NeuMF's some seconds.
 _EPOCHS = {"NeuMF": 10, "SASRec": 5}
 _COMMON = {
     "USER_ID_FIELD": "user_id",
