@@ -73,9 +73,9 @@ class Load:
         return answer
 
     async def server_cpu_s(self) -> float:
-        """Processor time that the server says it has used."""
+        """Processor time that the server says it has used, all its processes together."""
         _, said = await self.ask("GET", "/metrics")
-        return next(
+        return sum(
             float(line.split()[1])
             for line in said.decode().splitlines()
             if line.startswith("process_cpu_seconds_total")

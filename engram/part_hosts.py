@@ -11,8 +11,6 @@ import threading
 import time
 from typing import Any, Final
 
-import msgspec
-
 from engram.serve_part import Order, run_part
 from eventlog import errors
 from eventlog.errors import EngramError
@@ -128,7 +126,7 @@ class PartProcess:
                     start_new_session=True,
                 )
             self._end = here
-        body = msgspec.msgpack.encode(self._order)
+        body = self._order.encoded()
         with contextlib.suppress(OSError):
             here.sendall(HEAD.pack(len(body)) + body)
 

@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 import typer
@@ -44,13 +44,25 @@ _FIRST_QUESTIONS: Final[tuple[Question, ...]] = (
 )
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class Order(NamedTuple):
     """What a part is made from. mine: the partitions that it learns, None for all. for_people: who reads its log."""
 
     part: PartName
     settings: Settings
     mine: tuple[int, ...] | None
     for_people: bool = False
+
+    def encoded(self) -> bytes:
+        """For `decode_order`. Passwords are in it: it goes over a socket that two processes share, and is in no file."""
+        return msgspec.msgpack.encode(self._replace(settings=msgspec.structs.asdict(self.settings)))
+
+
+def decode_order(data: bytes) -> Order:
+    """Read what `Order.encoded` wrote, of the same version of this program."""
+    part, values, mine, for_people = msgspec.msgpack.decode(data)
+    # What is repeatable is a tuple in the settings, and a list on the way.
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return Order(part, Settings(**given), None if mine is None else tuple(mine), for_people)
 
 
 def run_part(order: Order, end: socket.socket, stop: Callable[[], bool]) -> None:
@@ -103,7 +115,7 @@ def serve_part(socket_number: Annotated[int, typer.Argument(metavar="FD")]) -> N
     """Be the learner or the evaluator of an `engram serve`, which started this process and shares a socket with it."""
     end = socket.socket(fileno=socket_number)
     (length,) = HEAD.unpack(_exactly(end, HEAD.size))
-    order = msgspec.msgpack.decode(_exactly(end, length), type=Order)
+    order = decode_order(_exactly(end, length))
     log_to_stderr(order.part, order.settings.log_format, for_people=order.for_people)
     if order.part == "evaluator":
         os.nice(_EVALUATOR_NICENESS)
