@@ -19,7 +19,7 @@ from serving.wire import HEAD, READ_BYTES, Ended, Frames, FromOwner
 
 STOP_TIMEOUT_S: Final = 60.0
 _KILL_AFTER_S: Final = 5.0
-_MOST_RESTARTS: Final = 5  # within
+MOST_RESTARTS: Final = 5  # within
 _RESTARTS_WITHIN_S: Final = 60.0
 _log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class PartProcess:
                 number = there.fileno()
                 # A session of its own: Ctrl-C reaches the parent alone, which stops its children in order.
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "engram", "serve-part", str(number)],
+                    [sys.executable, "-m", "engram", "serve-part", self._order.part, str(number)],
                     stdin=subprocess.DEVNULL,
                     stdout=sys.__stderr__,
                     pass_fds=[number],
@@ -148,9 +148,10 @@ class PartProcess:
                 return
             now_s = time.monotonic()
             restarts = [at for at in restarts if now_s - at < _RESTARTS_WITHIN_S] + [now_s]
-            if len(restarts) > _MOST_RESTARTS:
-                _log.error("the %s ends again and again, the last time with %s; it is given up", name, _how(code))
-                self._link.failure = EngramError(f"the {name} ends again and again, {_how(code)}")
+            if len(restarts) > MOST_RESTARTS:
+                given_up = EngramError(f"the {name} ends again and again, the last time with {_how(code)}")
+                _log.error("%s; it is given up", given_up)
+                self._link.failure = given_up
                 return
             _log.error("the %s has ended with %s, and is started again", name, _how(code))
             self.begin()

@@ -178,8 +178,7 @@ def _server(uvicorn: Any, config: Any, stop: StopRequest, serving: Serving) -> A
 
         async def on_tick(self, counter: int) -> bool:
             """End when asked to, or when the learner will not come again; called ten times a second."""
-            serving.live.attach()
-            serving.figures.attach()
+            serving.attach()
             ended = await super().on_tick(counter)
             return bool(ended or stop or serving.live.failure is not None)
 

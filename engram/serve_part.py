@@ -54,12 +54,12 @@ class Order(NamedTuple):
 
     def encoded(self) -> bytes:
         """For `decode_order`. Passwords are in it: it goes over a socket that two processes share, and is in no file."""
-        return msgspec.msgpack.encode(self._replace(settings=msgspec.structs.asdict(self.settings)))
+        return msgspec.msgpack.encode((msgspec.structs.asdict(self.settings), self.mine, self.for_people))
 
 
-def decode_order(data: bytes) -> Order:
+def decode_order(part: PartName, data: bytes) -> Order:
     """Read what `Order.encoded` wrote, of the same version of this program."""
-    part, values, mine, for_people = msgspec.msgpack.decode(data)
+    values, mine, for_people = msgspec.msgpack.decode(data)
     # What is repeatable is a tuple in the settings, and a list on the way.
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     return Order(part, Settings(**given), None if mine is None else tuple(mine), for_people)
@@ -111,13 +111,15 @@ def _evaluate(order: Order, desk: Desk, stop: Callable[[], bool]) -> None:
         evaluate_and_answer(evaluator, desk, stop)
 
 
-def serve_part(socket_number: Annotated[int, typer.Argument(metavar="FD")]) -> None:
+def serve_part(
+    part: Annotated[PartName, typer.Argument()], socket_number: Annotated[int, typer.Argument(metavar="FD")]
+) -> None:
     """Be the learner or the evaluator of an `engram serve`, which started this process and shares a socket with it."""
     end = socket.socket(fileno=socket_number)
     (length,) = HEAD.unpack(_exactly(end, HEAD.size))
-    order = decode_order(_exactly(end, length))
-    log_to_stderr(order.part, order.settings.log_format, for_people=order.for_people)
-    if order.part == "evaluator":
+    order = decode_order(part, _exactly(end, length))
+    log_to_stderr(part, order.settings.log_format, for_people=order.for_people)
+    if part == "evaluator":
         os.nice(_EVALUATOR_NICENESS)
     stop = StopRequest()
     run_part(order, end, lambda: bool(stop))

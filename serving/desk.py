@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import select
 import socket
@@ -58,6 +59,7 @@ class Desk:
     def wait(self, timeout_s: float) -> None:
         """Return when the other end says something, at once where questions wait, or after a time."""
         if not self._asked:
+            self._poll.modify(self._socket, select.POLLIN | select.POLLOUT if self._unsent else select.POLLIN)
             self._poll.poll(timeout_s * 1000)
         self._collect()
 
@@ -83,8 +85,8 @@ class Desk:
     def stand(self, at: Mapping[int, int]) -> None:
         """Say where the owner stands, where it has moved; and now and then that it is there."""
         if self._unsent:  # the newest is enough
-            self._send(b"")
-        elif at != self._at or time.monotonic() - self._said_s > BEAT_S:
+            return
+        if at != self._at or time.monotonic() - self._said_s > BEAT_S:
             dead, self._dead, self._at = self._dead, [], dict(at)
             self._said_s = time.monotonic()
             self._send(framed(Stands(self._at, dead)))
@@ -95,14 +97,14 @@ class Desk:
 
     def close(self) -> None:
         """Close, with what is unsent sent if the other end takes it within a second."""
-        self._socket.settimeout(1.0)
-        try:
+        with contextlib.suppress(OSError):
+            self._socket.settimeout(1.0)
             self._socket.sendall(self._unsent)
-        except OSError:
-            pass
         self._socket.close()
 
     def _collect(self) -> None:
+        """Hear what was said, and say what is unsent, as far as the other end takes it."""
+        self._send(b"")
         while not self.closed:
             try:
                 data = self._socket.recv(READ_BYTES)

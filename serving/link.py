@@ -110,7 +110,7 @@ class Link:
         self.attach()
         assert self._loop is not None
         if self._socket is None:
-            raise AwayError(f"the {self._name} {_GONE}")
+            raise AwayError(str(self.failure) if self.failure is not None else f"the {self._name} {_GONE}")
         if len(self._waiting) >= MOST_WAITING:
             raise AwayError(f"{MOST_WAITING:,} questions wait for the {self._name}, expected fewer")
         number, answer = next(self._numbers), self._loop.create_future()

@@ -23,7 +23,9 @@ _LEAST: Final = 16  # events of a slice: each has a price of its own
 _IDLE_S: Final = 0.005  # until the log is looked at again for what others wrote
 
 
-def learn_and_answer(learner: Learner, desk: Desk, registry: CollectorRegistry, stop: Callable[[], bool]) -> None:
+def learn_and_answer(
+    learner: Learner, desk: Desk, registry: CollectorRegistry, stop: Callable[[], bool]
+) -> None:
     """Step a learner, and answer at `desk` between slices of learning, until `stop` says so or nobody is there to ask.
 
     registry: its metrics. Raises what a step raises. The learner is not closed.

@@ -61,6 +61,11 @@ class Serving:
     after_timeout_s: float = 10.0
     longest_wait_s: float = 60.0
 
+    def attach(self) -> None:
+        """Hear what learner and evaluator say in the event loop that runs."""
+        self.live.attach()
+        self.figures.attach()
+
     async def ask(self, question: Question) -> Any:
         """Ask the learner's state. Raises `ProblemError` where it is busy, or what is asked for is out of range."""
         try:
@@ -79,7 +84,6 @@ class Serving:
         if after is None:
             return None
         position = parse_position(after)
-        self.live.attach()
         try:
             return await self.live.positions.wait(
                 position, min(timeout_s or self.after_timeout_s, self.longest_wait_s)

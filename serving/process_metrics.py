@@ -25,9 +25,7 @@ class Processes(Collector):
             if pid is None:
                 continue
             for of_one in ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect():
-                of_all = found.setdefault(
-                    of_one.name, Metric(of_one.name, of_one.documentation, of_one.type)
-                )
+                of_all = found.setdefault(of_one.name, Metric(of_one.name, of_one.documentation, of_one.type))
                 for sample in of_one.samples:
                     of_all.add_sample(sample.name, {**sample.labels, _LABEL: name}, sample.value)
         yield from found.values()
