@@ -61,7 +61,9 @@ def decode_order(part: PartName, data: bytes) -> Order:
     """Read what `Order.encoded` wrote, of the same version of this program."""
     values, mine, for_people = msgspec.msgpack.decode(data)
     # What is repeatable is a tuple in the settings, and a list on the way.
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
     return Order(part, Settings(**given), None if mine is None else tuple(mine), for_people)
 
 

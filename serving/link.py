@@ -29,7 +29,6 @@ from serving.wire import (
     FromOwner,
     Refusal,
     Stands,
-    ToOwner,
     Written,
     framed,
 )

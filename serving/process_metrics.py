@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
@@ -24,7 +25,7 @@ class Processes(Collector):
             pid = pid_of()
             if pid is None:
                 continue
-            for of_one in ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect():
+            for of_one in ProcessCollector(pid=functools.partial(int, pid), registry=None).collect():
                 of_all = found.setdefault(of_one.name, Metric(of_one.name, of_one.documentation, of_one.type))
                 for sample in of_one.samples:
                     of_all.add_sample(sample.name, {**sample.labels, _LABEL: name}, sample.value)

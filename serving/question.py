@@ -34,7 +34,7 @@ class LearnerState(NamedTuple):
     registry: CollectorRegistry
 
 
-class Question(msgspec.Struct, frozen=True, array_like=True):
+class Question(msgspec.Struct, array_like=True):
     """One question. answer: the type of what it finds, as `msgspec` reads it. A kind is known by the name of its class."""
 
     answer: ClassVar[Any] = None

@@ -65,9 +65,9 @@ def test_a_question_is_answered_as_its_state_is(pair: Pair) -> None:
         assert len(await answered(desk, 1_000_000, asked("ab"))) == 2_000_000
         long = "c" * 1_000_000
         assert await answered(desk, 1, asked(long)) == long
-        with pytest.raises(UnknownError, match="^there is no state$"):
+        with pytest.raises(UnknownError, match="there is no state"):
             await answered(desk, 0, asked("ab"))
-        with pytest.raises(ValueError, match="^state is -1, expected more than 0$"):
+        with pytest.raises(ValueError, match="state is -1, expected more than 0"):
             await answered(desk, -1, asked("ab"))
         with pytest.raises(QuestionFailedError):
             await answered(desk, None, asked("ab"))
@@ -109,7 +109,7 @@ def test_who_asks_an_owner_that_has_ended_is_told_so_and_who_waits_for_a_positio
         waiting = asyncio.create_task(link.positions.wait(Position({0: 7}), 60.0))
         assert await link.positions.wait(Position({0: 4}), 1.0) == Passed("0-4", {"undecodable": 1})
         desk.close()
-        with pytest.raises(AwayError, match="^the owner is starting again"):
+        with pytest.raises(AwayError, match="the owner is starting again"):
             await asked
         with pytest.raises(AwayError):
             await link.ask(Repeated("a"), 60.0)
