@@ -17,7 +17,7 @@ from eventlog.errors import EngramError
 from serving.link import Link
 from serving.wire import HEAD, READ_BYTES, Ended, Frames, FromOwner
 
-STOP_TIMEOUT_S: Final = 60.0
+STOP_TIMEOUT_S: Final = 45.0  # of a last checkpoint; whoever stops a service gives it a minute
 _KILL_AFTER_S: Final = 5.0
 MOST_RESTARTS: Final = 5  # within
 _RESTARTS_WITHIN_S: Final = 60.0
