@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from engram import options
-from engram.children import StopRequest, say
+from engram.children import StopRequest, say, settle_memory
 from engram.options import settings_command
 from engram.parts import announce_target
 from engram.services import WithParent, start_service
@@ -132,6 +132,7 @@ def serve(
         chosen = listening.getsockname()[1]
         _log.info("the API answers at http://%s:%d (documents: /docs)", address, chosen)
         announce_target(stack, settings, "api", address, chosen)
+        settle_memory()
         say(ready=True, port=chosen)
         server.run(sockets=[listening])
         if serving.live.failure is not None:

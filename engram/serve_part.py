@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from consumers.checkpoint import CheckpointStore
 from consumers.evaluator import Evaluator
-from engram.children import StopRequest
+from engram.children import StopRequest, settle_memory
 from engram.parts import build_learner, lane_config, open_log, topics_of
 from engram.process_log import log_to_stderr
 from engram.settings import Settings
@@ -67,23 +67,30 @@ def decode_order(part: PartName, data: bytes) -> Order:
     return Order(part, Settings(**given), None if mine is None else tuple(mine), for_people)
 
 
-def run_part(order: Order, end: socket.socket, stop: Callable[[], bool]) -> None:
+def run_part(
+    order: Order,
+    end: socket.socket,
+    stop: Callable[[], bool],
+    built: Callable[[], None] = lambda: None,
+) -> None:
     """Be a part: answer over the socket until `stop` says so, or the other end is gone; end with a checkpoint.
+
+    built: called when it is built, and nobody waits for an answer yet.
 
     Raises, and tells the other end, what building the part and its steps raise.
     """
     with contextlib.closing(Desk(end)) as desk:
         try:
             if order.part == "learner":
-                _learn(order, desk, stop)
+                _learn(order, desk, stop, built)
             else:
-                _evaluate(order, desk, stop)
+                _evaluate(order, desk, stop, built)
         except BaseException as error:
             desk.end(error)
             raise
 
 
-def _learn(order: Order, desk: Desk, stop: Callable[[], bool]) -> None:
+def _learn(order: Order, desk: Desk, stop: Callable[[], bool], built: Callable[[], None]) -> None:
     # Live, events are learned as they arrive; with one partition that is the merged order.
     merge = order.settings.merge and order.settings.partitions > 1 and order.mine is None
     settings = msgspec.structs.replace(order.settings, merge=merge)
@@ -100,16 +107,18 @@ def _learn(order: Order, desk: Desk, stop: Callable[[], bool]) -> None:
             for question in _FIRST_QUESTIONS:
                 with contextlib.suppress(UnknownError):
                     question.of(state)
+            built()
             learn_and_answer(learner, desk, registry, stop)
 
 
-def _evaluate(order: Order, desk: Desk, stop: Callable[[], bool]) -> None:
+def _evaluate(order: Order, desk: Desk, stop: Callable[[], bool], built: Callable[[], None]) -> None:
     warm_up_evaluator()
     # Each instance evaluates what all of them predict, on its own.
     own = "evaluator" if order.mine is None else f"evaluator-{'-'.join(map(str, sorted(order.mine)))}"
     store = CheckpointStore(Path(order.settings.checkpoint_dir) / own)
     topic = topics_of(order.settings).predictions
     with open_log(order.settings) as log, Evaluator(log, topic, lanes=(), store=store) as evaluator:
+        built()
         evaluate_and_answer(evaluator, desk, stop)
 
 
@@ -124,7 +133,7 @@ def serve_part(
     if part == "evaluator":
         os.nice(_EVALUATOR_NICENESS)
     stop = StopRequest()
-    run_part(order, end, lambda: bool(stop))
+    run_part(order, end, lambda: bool(stop), settle_memory)
 
 
 def _exactly(end: socket.socket, size: int) -> bytes:

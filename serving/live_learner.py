@@ -13,7 +13,7 @@ from serving.desk import Desk
 from serving.growth import GrowthDiary
 from serving.question import LearnerState
 
-POLLED: Final = 256  # events read from the log at a time
+POLLED: Final = 128  # events read from the log at a time: who asks waits while they are decoded
 SLICE_S: Final = 0.002  # of learning between two looks at the questions, while there are some
 LONG_SLICE_S: Final = 0.02  # while nobody asks, or a long log is caught up, where answers are old anyway
 _CATCH_UP_POLLED: Final = 4096
