@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
@@ -21,13 +20,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from batch_models.device import pick_device
+from batch_models.from_cut import manifest_of, pairs_of
 from batch_models.hybrid import AGES, Block, Hybrid, HybridConfig, NextItem
 from batch_models.ials import IALS, IALSConfig
-from batch_models.interactions import Interactions, newest_of_pairs
+from batch_models.interactions import Interactions
 from batch_models.item_popularity import item_popularity
 from batch_models.sequences import GAP_ENDS_S, PADDING, Windows, training_windows
 from batch_models.trainer import Trainer, TrainingConfig
-from eventlog.artefact import ATTENTION_SCHEMA, FACTORS, Arrays, Artefact, Attention, Manifest
+from eventlog.artefact import ATTENTION_SCHEMA, Arrays, Artefact, Attention
 from eventlog.cut import Cut
 from eventlog.errors import ArtefactMismatchError
 
@@ -54,7 +54,7 @@ class HybridArtefactConfig:
 def train(cut: Cut, seed: int, config: HybridArtefactConfig | None = None) -> Artefact:
     """Train on a cut. Items without an event are left out. The same cut and seed give the same bits on one device."""
     config = config or HybridArtefactConfig()
-    data, here = _data(cut)
+    data, here = pairs_of(cut)
     device = pick_device()
     start = None
     if config.start_epochs:
@@ -81,7 +81,7 @@ def tune(cut: Cut, seed: int, before: Artefact, config: HybridArtefactConfig | N
         raise ArtefactMismatchError(
             f"version {said.version} is of {said.events} events, expected {cut.events} at most"
         )
-    data, here = _data(cut)
+    data, here = pairs_of(cut)
     device = pick_device()
     model = _model(data, config.model, seed, None)
     _restore(model, before, [raw.decode() for raw in cut.item_ids[here].tolist()])
@@ -95,14 +95,6 @@ def tune(cut: Cut, seed: int, before: Artefact, config: HybridArtefactConfig | N
         _fit(model.to(device), windows, fitting, config.negatives, device)
     more = {"tuned_from": said.version, "tuned_from_events": said.events}
     return _artefact(model.cpu(), cut, here, seed, config, data, more)
-
-
-def _data(cut: Cut) -> tuple[Interactions, NDArray[np.int64]]:
-    """The pairs' newest events, with rows of items that have one; and which items of the cut these are."""
-    here, item = np.unique(cut.item, return_inverse=True)
-    users, rows = len(cut.user_ids), len(here)
-    columns = cut.user.astype(np.int64), item.astype(np.int64), cut.time_ms, cut.rating
-    return newest_of_pairs(Interactions(*columns, users, rows)), here.astype(np.int64)
 
 
 def _model(data: Interactions, config: HybridConfig, seed: int, start: Tensor | None) -> Hybrid:
@@ -197,7 +189,7 @@ def _encoder(config: HybridConfig) -> Attention:
 def _artefact(
     model: Hybrid,
     cut: Cut,
-    here: NDArray[np.int64],
+    here: NDArray[np.int32],
     seed: int,
     config: HybridArtefactConfig,
     data: Interactions,
@@ -211,18 +203,13 @@ def _artefact(
         "bias": np.zeros(len(vectors), np.float32),
         "network": network_of(model),
     }
-    manifest = Manifest(
+    manifest = manifest_of(
+        cut,
+        here,
         name=NAME,
-        kind=FACTORS,
         encoder=_encoder(config.model),
-        item_ids=[raw.decode() for raw in cut.item_ids[here].tolist()],
         parameters=asdict(config) | more,
         seed=seed,
-        events=cut.events,
-        clock_time_ms=cut.clock_time_ms,
-        data_digest=cut.digest(),
-        scale=cut.scale,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
         metrics={"items": float(len(here)), "pairs": float(data.size)},
         schema=ATTENTION_SCHEMA,
     )

@@ -21,14 +21,14 @@ same cut gives the same bits.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from eventlog.artefact import FACTORS, Artefact, Manifest, Trace
+from batch_models.from_cut import manifest_of
+from eventlog.artefact import Artefact, Trace
 from eventlog.cut import Cut
 
 NAME: Final = "item_factors"
@@ -179,9 +179,10 @@ def train(cut: Cut, seed: int, config: ItemFactorsConfig | None = None) -> Artef
     item_in = _rotate(basis, turn) * root
     item_out = _rotate(projected, turn) * np.where(singular > 0.0, root / np.maximum(singular, 1e-300), 0.0)
     bias = config.popularity_weight * activity / total
-    manifest = Manifest(
+    manifest = manifest_of(
+        cut,
+        here,
         name=NAME,
-        kind=FACTORS,
         encoder=Trace(
             length=config.length,
             step_decay=config.step_decay,
@@ -189,14 +190,8 @@ def train(cut: Cut, seed: int, config: ItemFactorsConfig | None = None) -> Artef
             gap_exponent=config.gap_exponent,
             normalize=False,
         ),
-        item_ids=[raw.decode() for raw in cut.item_ids[here].tolist()],
         parameters=asdict(config),
         seed=seed,
-        events=cut.events,
-        clock_time_ms=cut.clock_time_ms,
-        data_digest=cut.digest(),
-        scale=cut.scale,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
         metrics={
             "items": float(items),
             "largest_singular_value": float(singular.max(initial=0.0)),

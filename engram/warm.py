@@ -25,10 +25,7 @@ _SOURCE = "warm"
 
 
 def warm_up_learner(config: LaneConfig, partitions: int) -> None:
-    """Take a few events through decoding, the merge and every model, and forget them.
-
-    Twice, for arrays over a message's bytes and arrays joined from several messages differ in type.
-    """
+    """Take a few events through decoding, the merge and every model, and forget them."""
     numbers = tuple(range(partitions))
     lane, intake = Lane(0, numbers, partitions, config), Intake(numbers)
     start = Control(control=ControlKind.START, source_id=_SOURCE, total_events=6)
@@ -36,11 +33,10 @@ def warm_up_learner(config: LaneConfig, partitions: int) -> None:
     home = partition_of(_USER, partitions)
     for number in numbers:
         intake.offer(number, decode(_batch(number, [start.to_record()]), Limits(), partitions))
-    packs = [encode_pack(_events().take(rows)) for rows in (slice(0, 2), slice(2, 4), slice(4, 6))]
-    for records in (packs[:1], packs[1:], [end.to_record()]):
-        intake.offer(home, decode(_batch(home, records), Limits(), partitions))
+    for record in (encode_pack(_events()), end.to_record()):
+        intake.offer(home, decode(_batch(home, [record]), Limits(), partitions))
         for number in numbers:
-            if number != home and records[0] is not packs[0]:
+            if number != home:
                 intake.offer(number, decode(_batch(number, [end.to_record()]), Limits(), partitions))
         while (taken := intake.take(4)) is not None:
             lane.test_then_learn(taken.events)

@@ -230,15 +230,18 @@ def events_in(headers: tuple[tuple[str, bytes], ...]) -> int:
 
 
 def columns_of_pack(pack: Pack) -> tuple[np.ndarray[Any, Any], ...]:
-    """Return a pack's (users, items, ratings, event_time_ms, source_seq, kinds) as arrays over its bytes."""
+    """Return a pack's (users, items, ratings, event_time_ms, source_seq, kinds) as arrays of their own.
+
+    Not views of its bytes, which are read-only: kernels would be compiled once more for these.
+    """
     n = len(pack.seqs) // 8
     return (
-        np.frombuffer(pack.users, f"S{pack.user_width}"),
-        np.frombuffer(pack.items, f"S{pack.item_width}"),
-        np.frombuffer(pack.ratings, "<f8"),
-        np.frombuffer(pack.times, "<i8"),
-        np.frombuffer(pack.seqs, "<i8"),
-        np.zeros(n, np.uint8) if pack.kinds is None else np.frombuffer(pack.kinds, np.uint8),
+        np.frombuffer(pack.users, f"S{pack.user_width}").copy(),
+        np.frombuffer(pack.items, f"S{pack.item_width}").copy(),
+        np.frombuffer(pack.ratings, "<f8").copy(),
+        np.frombuffer(pack.times, "<i8").copy(),
+        np.frombuffer(pack.seqs, "<i8").copy(),
+        np.zeros(n, np.uint8) if pack.kinds is None else np.frombuffer(pack.kinds, np.uint8).copy(),
     )
 
 

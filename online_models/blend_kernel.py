@@ -36,7 +36,16 @@ from online_models.blend_weights import (
     rivals_of,
     step_weights,
 )
-from online_models.interactions import MISS, NEW_ITEM, NOT_RANKED, REPEAT, Histories, Interactions, Moment
+from online_models.interactions import (
+    MISS,
+    NEW_ITEM,
+    NOT_RANKED,
+    REPEAT,
+    Histories,
+    Interactions,
+    Moment,
+    wide,
+)
 from online_models.polynomials import FUSED, exponential, natural_log, rough_log2
 from online_models.ranking import rank_among
 from online_models.synapses import Synapses, potentiate_from, potentiate_to, rescale
@@ -302,7 +311,8 @@ def test_then_learn(
         if events.flags[i] & REPEAT:
             ranks[i] = NOT_RANKED
             continue
-        user, target, known, seen = events.user[i], events.item[i], events.items[i], events.seen[i]
+        user, target = wide(events.user[i]), wide(events.item[i])
+        known, seen = wide(events.items[i]), wide(events.seen[i])
         tick, now, time_ms = events.tick[i], events.now[i], events.time_ms[i]
         start = histories.start[user]
         end = start + seen

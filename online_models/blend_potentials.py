@@ -24,7 +24,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.interactions import Histories
+from online_models.interactions import Histories, wide
 from online_models.polynomials import FUSED, natural_log
 from online_models.synapses import Synapses
 
@@ -194,7 +194,7 @@ def recall(
     for place in range(first, end):
         if place > first:
             fade(leaks, histories.times_ms[place] - histories.times_ms[place - 1], faded)
-        charge(value, histories.items[place], faded, known, neurons, leaks, unit, rarity)
+        charge(value, wide(histories.items[place]), faded, known, neurons, leaks, unit, rarity)
 
 
 @numba.njit(cache=True)

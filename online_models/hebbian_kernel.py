@@ -20,7 +20,7 @@ from online_models.hebbian_potentials import (
 )
 from online_models.hebbian_rule import Neurons, Rule, caches_of, fade, refresh, trace_gains
 from online_models.hebbian_scores import Candidates, rank_bounded, rank_direct, units
-from online_models.interactions import MISS, NEW_ITEM, NOT_RANKED, REPEAT, Histories, Interactions
+from online_models.interactions import MISS, NEW_ITEM, NOT_RANKED, REPEAT, Histories, Interactions, wide
 from online_models.synapses import Synapses, potentiate_trace, rescale
 
 _REBASE_AFTER = 48.0  # half-lives; float32 overflows at 128
@@ -84,8 +84,9 @@ def test_then_learn(
         if events.flags[i] & REPEAT:
             ranks[i] = NOT_RANKED
             continue
-        user, target, known = events.user[i], events.item[i], events.items[i]
-        seen, is_new, time_ms = events.seen[i], events.flags[i] & NEW_ITEM != 0, events.time_ms[i]
+        user, target = wide(events.user[i]), events.item[i]
+        known, seen = wide(events.items[i]), wide(events.seen[i])
+        is_new, time_ms = events.flags[i] & NEW_ITEM != 0, events.time_ms[i]
         start = histories.start[user]
         end = start + seen
         # Test. Of somebody who has had nothing yet, the values are silence.

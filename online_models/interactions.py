@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -96,3 +97,9 @@ class Moment(NamedTuple):
     now: int
     time_ms: int
     items: int
+
+
+@numba.njit(cache=True)
+def wide(number: int) -> int:
+    """The same number as int64 (columns are int32): so that what it is passed to is compiled for one width only."""
+    return number + 0

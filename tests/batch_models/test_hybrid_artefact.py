@@ -8,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from batch_models import hybrid_artefact  # noqa: E402
+from batch_models.from_cut import pairs_of  # noqa: E402
 from batch_models.hybrid import Hybrid, HybridConfig, HybridScorer  # noqa: E402
 from batch_models.hybrid_artefact import HybridArtefactConfig, network_of, train, tune  # noqa: E402
 from batch_models.interactions import Interactions  # noqa: E402
@@ -85,7 +86,7 @@ def scored(artefact: Artefact, histories: Histories, users: int) -> np.ndarray:
 @pytest.mark.parametrize(("blocks", "heads"), [(1, 1), (2, 2), (3, 4)])
 def test_the_kernel_says_what_torch_says(blocks: int, heads: int) -> None:
     """Of random parameters, so that none is near 0, and histories of 0 to 20 items."""
-    whole = hybrid_artefact._data(cut())[0]
+    whole = pairs_of(cut())[0]
     random = np.random.default_rng(3)
     keep = random.random(whole.size) < np.linspace(0.0, 1.0, USERS)[whole.user]
     data = whole.take(keep)
@@ -131,7 +132,7 @@ def test_an_order_is_learned_and_the_same_cut_gives_the_same_bits() -> None:
     check(one)
     assert digest(one) == digest(same) != digest(other)
     assert one.manifest.item_ids == [f"i{row}" for row in range(ITEMS)]
-    data = hybrid_artefact._data(given)[0]
+    data = pairs_of(given)[0]
     scores = scored(one, histories_of(data), USERS)
     assert (scores.argmax(1) == (10 + np.arange(USERS)) % ITEMS).mean() > 0.8
 
@@ -147,7 +148,7 @@ def test_tuning_starts_from_the_version_and_learns_the_newest_events_alone() -> 
     assert digest(tuned) != digest(before)
     assert tuned.manifest.parameters["tuned_from_events"] == USERS * 8
     # Old events may say something else: it is the new ones that are fitted to. Their targets, with what was before.
-    data = hybrid_artefact._data(late)[0]
+    data = pairs_of(late)[0]
     windows = hybrid_artefact._only_new(
         hybrid_artefact.training_windows(data, 6, 6), data, early.clock_time_ms
     )

@@ -95,6 +95,7 @@ def test_synapses_fade_by_tau(clock: ClockName) -> None:
     assert [found[pair] for pair in expected] == pytest.approx(list(expected.values()), rel=1e-4)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("clock", CLOCKS)
 def test_the_blend_fades_by_tau_and_unlearns_but_for_what_is_trending(clock: ClockName) -> None:
     """Blend's oracle, on the clock that runs ahead; its trends on the lane's own."""
