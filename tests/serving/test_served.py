@@ -71,7 +71,8 @@ def wait_until_ready(client: EngramClient) -> None:
 def parts_of(process: subprocess.Popen[str]) -> dict[str, int]:
     """What a served API consists of beside itself: {"learner" or "evaluator": id of the process}."""
     found = {}
-    for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+    tasks = Path(f"/proc/{process.pid}/task").glob("*/children")  # whichever thread started it
+    for pid in [pid for task in tasks for pid in task.read_text().split()]:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         if b"serve-part" in words:
             found[words[words.index(b"serve-part") + 1].decode()] = int(pid)
@@ -154,6 +155,7 @@ def test_a_killed_learner_comes_back_by_itself_and_what_is_accepted_meanwhile_is
         assert patient.json()["learned_events"] == 6
         wait_until_ready(client)
         parts = parts_of(process)
+        assert parts.keys() == {"learner", "evaluator"}
         assert not set(parts.values()) & set(killed.values())
         said = http.get("/metrics").text
         assert "engram_events_learned_total" in said and "engram_http_requests_total" in said
