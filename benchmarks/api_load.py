@@ -2,8 +2,8 @@
 
 Run: python -m benchmarks.api_load [--data-dir DIR] [--seconds N] [--requests N ...] [--events N ...] [--model NAME]
 
-The server is a process of its own over the embedded log, taught MovieLens 100K first where there is a data folder. The
-generator is this process, on the same cores: its own processor time is printed beside the server's. Requests are sent when
+The server's processes run over the embedded log, taught MovieLens 100K first where there is a data folder. The
+generator is this process, on the same cores: its own processor time is printed beside theirs. Requests are sent when
 they are due, whether or not earlier ones were answered (an open loop), and a latency counts from when the request was due.
 Users, items and stars are drawn evenly, so hardly a user comes twice in a row, and more and more events are of pairs that
 were there before: no model can keep what it knows of a user at hand.
@@ -73,9 +73,9 @@ class Load:
         return answer
 
     async def server_cpu_s(self) -> float:
-        """Processor time that the server says it has used."""
+        """Processor time that the server says it has used, all its processes together."""
         _, said = await self.ask("GET", "/metrics")
-        return next(
+        return sum(
             float(line.split()[1])
             for line in said.decode().splitlines()
             if line.startswith("process_cpu_seconds_total")

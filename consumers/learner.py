@@ -40,7 +40,6 @@ from online_models.batch import Batch
 _log = logging.getLogger(__name__)
 
 GROUP = "engram-learner"
-_FLUSH_EVERY_S = 0.2
 _LOOK_AGAIN_S = 0.02  # while a lane waits for a batch model
 _BLOCK_EVENTS = 16_384  # a prediction block is one record, whose size is bounded
 
@@ -52,7 +51,8 @@ class LearnerConfig:
     group: whether other learners may take over a lane (`consumers.group_learner`), which is owned by epochs then.
     batch_size: events tested and learned at a time; changes no result. A checkpoint is due after
     checkpoint_every_events or checkpoint_every_s, whichever comes first; that of a state above background_bytes is written
-    in the background (`consumers.snapshot`). share_every_events, share_every_s: how often
+    in the background (`consumers.snapshot`). flush_every_s: how often predictions are made durable between checkpoints, at
+    least. share_every_events, share_every_s: how often
     lanes of their own exchange what they learn of items (`LaneConfig.share`). stop_at_end: finish when every announced
     source has ended. batch_model: which one the model `batch` adopts versions of, from the registry at this address.
     """
@@ -64,6 +64,7 @@ class LearnerConfig:
     checkpoint_every_events: int = 200_000
     checkpoint_every_s: float = 10.0
     background_bytes: int = 256 << 20
+    flush_every_s: float = 0.2
     share_every_events: int = 4_096
     share_every_s: float = 1.0
     stop_at_end: bool = True
@@ -234,7 +235,7 @@ class Learner:
             self.done = True
         elif self._commit_due():
             self.commit(wait=False)
-        elif time.monotonic() - self._flushed_at > _FLUSH_EVERY_S:
+        elif time.monotonic() - self._flushed_at > self._config.flush_every_s:
             self._flush()
         if self._publisher:
             self._publisher.publish(

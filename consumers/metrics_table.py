@@ -351,7 +351,7 @@ def markdown() -> str:
         "",
         "A process also says, by the client library: "
         + ", ".join(f"`{name}`" for name in PROCESS_METRICS)
-        + ".",
+        + ". Those of an API have the label `process`: `api`, `learner` or `evaluator`.",
     ]
     for process in Process:
         lines += [

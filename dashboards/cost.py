@@ -56,7 +56,10 @@ COST = Board(
                     unit="short",
                     least=0.0,
                     queries=(
-                        Query(expr=per_second("process_cpu_seconds_total"), legend="{{job}} {{instance}}"),
+                        Query(
+                            expr=per_second("process_cpu_seconds_total"),
+                            legend="{{job}} {{instance}} {{process}}",
+                        ),
                     ),
                 ),
                 Panel(
@@ -92,7 +95,12 @@ COST = Board(
                     question="Does a process grow without end? Its state is bounded by max_users and max_items.",
                     unit="bytes",
                     least=0.0,
-                    queries=(Query(expr=at("process_resident_memory_bytes"), legend="{{job}} {{instance}}"),),
+                    queries=(
+                        Query(
+                            expr=at("process_resident_memory_bytes"),
+                            legend="{{job}} {{instance}} {{process}}",
+                        ),
+                    ),
                 ),
                 Panel(
                     title="Size of a checkpoint",

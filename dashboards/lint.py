@@ -93,7 +93,7 @@ def _known(metric: str) -> tuple[str | None, bool, set[str]]:
     if metric == "up":
         return metric, False, set()
     if metric in PROCESS_METRICS:
-        return metric, metric in _PROCESS_COUNTERS, set()
+        return metric, metric in _PROCESS_COUNTERS, {"process"}  # of an API, which is several
     if metric in _TYPES and _TYPES[metric] is not MetricType.HISTOGRAM:
         return metric, _TYPES[metric] is MetricType.COUNTER, _LABELS[metric]
     for part in _HISTOGRAM_PARTS:

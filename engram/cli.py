@@ -27,6 +27,7 @@ from engram.recommend_command import recommend_command
 from engram.replay_command import replay
 from engram.report_command import report
 from engram.serve_command import serve
+from engram.serve_part import serve_part
 from engram.services import evaluate, learn
 from engram.train_command import train
 from eventlog.errors import EngramError, SettingsError
@@ -70,6 +71,7 @@ app.command()(produce)
 app.command()(learn)
 app.command()(train)
 app.command()(serve)
+app.command("serve-part", hidden=True)(serve_part)
 app.command("app")(app_command)
 app.command()(page)
 app.add_typer(evaluate_cli, name="evaluate")

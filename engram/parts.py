@@ -32,6 +32,7 @@ from producers.stream import EventStream
 if TYPE_CHECKING:
     from eventlog.kafka_membership import KafkaMembership
 
+_ANSWERING_FLUSH_EVERY_S = 1.0
 # Settings that a report states beside those with a place of their own in it.
 _REPORTED = (
     "log",
@@ -210,8 +211,8 @@ def build_learner(
 ) -> Learner:
     """Make the learner, from its newest checkpoint where there is one; in a group it has no partition yet.
 
-    only: the partitions that it learns, all by default. answers: whether questions wait while it writes a checkpoint: then
-    each is written in the background.
+    only: the partitions that it learns, all by default. answers: whether questions wait while it writes: then each
+    checkpoint is written in the background, and predictions are made durable once a second.
     """
     config = LearnerConfig(
         lane=lane_config(settings),
@@ -227,7 +228,7 @@ def build_learner(
         registry=settings.registry,
     )
     if answers:
-        config = replace(config, background_bytes=0)
+        config = replace(config, background_bytes=0, flush_every_s=_ANSWERING_FLUSH_EVERY_S)
     metrics = LearnerMetrics(registry) if registry is not None else None
     partitions = () if settings.group else only
     return Learner(log, topics, config, Path(settings.checkpoint_dir), metrics, partitions)

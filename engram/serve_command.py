@@ -1,4 +1,4 @@
-"""`engram serve`: a live learner with its HTTP API, in one process."""
+"""`engram serve`: the HTTP API of a live learner: this process takes requests, and starts one that learns and one that evaluates."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import logging
 import socket
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
 from engram import options
-from engram.children import StopRequest, say
+from engram.children import StopRequest, say, settle_memory
 from engram.options import settings_command
 from engram.parts import announce_target
 from engram.services import WithParent, start_service
 from engram.settings import Settings
 from eventlog.errors import SettingsError
+
+if TYPE_CHECKING:
+    from serving.parts import Serving
 
 _log = logging.getLogger(__name__)
 
@@ -109,7 +112,7 @@ def serve(
         settings = msgspec.structs.replace(settings, dataset=replay)
     start_service("api", settings, for_people=with_parent)
     stop = StopRequest(with_parent=with_parent)
-    # The learner and the server share one interpreter: at 5 ms a turn, an answer would wait for several.
+    # The writer and the server share one interpreter: at 5 ms a turn, an answer would wait for several.
     sys.setswitchinterval(_TURN_S)
     access = Access(
         keys=keys, requests_a_second=requests_per_second, origins=tuple(origin or ()), owners=owners
@@ -118,15 +121,18 @@ def serve(
     with (
         contextlib.ExitStack() as stack,
         listening,
-        serving_of(settings, access, replay=replay is not None) as serving,
+        serving_of(
+            settings, access, replay=replay is not None, apart=True, for_people=with_parent
+        ) as serving,
     ):
         config = uvicorn.Config(
             build_app(serving), log_config=None, access_log=False, timeout_keep_alive=30, lifespan="off"
         )
-        server = _server(uvicorn, config, stop)
+        server = _server(uvicorn, config, stop, serving)
         chosen = listening.getsockname()[1]
         _log.info("the API answers at http://%s:%d (documents: /docs)", address, chosen)
         announce_target(stack, settings, "api", address, chosen)
+        settle_memory()
         say(ready=True, port=chosen)
         server.run(sockets=[listening])
         if serving.live.failure is not None:
@@ -160,7 +166,7 @@ def _listen(address: str, port: int) -> socket.socket:
     return listening
 
 
-def _server(uvicorn: Any, config: Any, stop: StopRequest) -> Any:
+def _server(uvicorn: Any, config: Any, stop: StopRequest, serving: Serving) -> Any:
     """A server that ends when the process is asked to; signals are `StopRequest`'s."""
 
     class Server(uvicorn.Server):  # type: ignore[misc]
@@ -172,8 +178,9 @@ def _server(uvicorn: Any, config: Any, stop: StopRequest) -> Any:
             return contextlib.nullcontext()
 
         async def on_tick(self, counter: int) -> bool:
-            """End when asked to, or when the learner has ended; called ten times a second."""
+            """End when asked to, or when the learner will not come again; called ten times a second."""
+            serving.attach()
             ended = await super().on_tick(counter)
-            return bool(ended or stop)
+            return bool(ended or stop or serving.live.failure is not None)
 
     return Server(config)

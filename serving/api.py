@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import math
 import secrets
 import time
@@ -19,10 +19,12 @@ from serving import bodies, questions
 from serving.guard import Guard
 from serving.hot_paths import HotPaths
 from serving.insight import add_insight
+from serving.link import AwayError
 from serving.openapi import describe_as_it_is, problems
 from serving.owners import SendOn
 from serving.parts import Serving
 from serving.problems import ProblemError, answer_problems
+from serving.question import Lanes, MetricsText
 from serving.questions import Asking
 from serving.shown import ItemId, described, list_body, shown
 from serving.writes import wire_error
@@ -153,7 +155,7 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
             model, k, tuple(genre or ()), year_from, year_to, seen, diversity, genre_coverage, session,
             tuple(without or ()), explain,
         )  # fmt: skip
-        found = await serving.ask(questions.recommendations(user, asking))
+        found = await serving.ask(questions.Recommendations(user, asking))
         return Response(list_body(found, waited, shelf, explain=explain), media_type="application/json")
 
     @app.get(
@@ -165,7 +167,7 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
         model: Annotated[str | None, Query(max_length=100)] = None,
     ) -> Any:
         """Items that fire together with one, strongest first."""
-        found = await serving.ask(questions.similar(item, k, model))
+        found = await serving.ask(questions.Similar(item, k, model))
         return {
             "item": described(item, shelf.get(item)),
             "similar": [shown(one, shelf, explain=False) for one in found],
@@ -181,7 +183,7 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
         """Find items by the beginnings of words of their titles."""
         if q.strip():
             return {"items": [described(one.item, one) for one in shelf.search(q, k)]}
-        popular = await serving.ask(lambda streams: questions.best_items(streams, k))
+        popular = await serving.ask(questions.BestItems(k))
         return {"items": [described(item, shelf.get(item)) for item in popular]}
 
     @app.get("/v1/users/{user}", response_model=bodies.UserOut, tags=["users"], responses=problems(504))
@@ -192,7 +194,7 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
     ) -> Any:
         """What the state knows of a user; one that is not known is no error."""
         await serving.passed(after, after_timeout_s)
-        found = await serving.ask(questions.profile(user))
+        found = await serving.ask(questions.ProfileOf(user))
         return {
             "user": user,
             "known": found.known,
@@ -219,11 +221,13 @@ def _add_reads(app: FastAPI, serving: Serving) -> None:
 
 
 def _add_operations(app: FastAPI, serving: Serving) -> None:
+    live = serving.live
+
     @app.get("/healthz", response_model=bodies.HealthOut, responses=_HEALTH, tags=["operations"])
     async def healthz() -> Any:
-        """200 while the learner's loop goes round."""
-        silent_s = time.monotonic() - serving.live.beaten_at_s
-        fine = serving.live.alive and silent_s < STALLED_AFTER_S
+        """200 while the learner's loop goes round, and while one that ended is started again."""
+        silent_s = time.monotonic() - live.beaten_at_s
+        fine = live.failure is None and silent_s < STALLED_AFTER_S
         return JSONResponse(
             {"status": "ok" if fine else "stalled", "silent_seconds": round(silent_s, 3)},
             200 if fine else 503,
@@ -233,11 +237,15 @@ def _add_operations(app: FastAPI, serving: Serving) -> None:
     async def readyz() -> Any:
         """200 once the learner answers."""
         try:
-            await serving.live.reads.ask(len, 1.0)
-        except (TimeoutError, asyncio.CancelledError):
+            await live.ask(Lanes(), 1.0)
+        except (TimeoutError, AwayError):
             return JSONResponse({"status": "starting"}, 503)
         return {"status": "ready"}
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
-        return Response(generate_latest(serving.registry), media_type=CONTENT_TYPE_LATEST)
+        said = generate_latest(serving.registry)
+        # Without those of a learner that does not answer, the others are the more needed.
+        with contextlib.suppress(TimeoutError, AwayError):
+            said += await live.ask(MetricsText(), 1.0)
+        return Response(said, media_type=CONTENT_TYPE_LATEST)

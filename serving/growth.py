@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 
 from online_models.synapse_figures import THRESHOLD
 from online_models.synapse_view import most_active
 from serving.network import Network, drawn, synapse_model
-from serving.questions import UnknownError
-from serving.reads import Streams
+from serving.question import LearnerState, Question, Streams, UnknownError
 
 KEPT: Final = 64
 _FIRST_EVENTS: Final = 500
@@ -82,3 +81,25 @@ class GrowthDiary:
         """The last look at or before `events`, else the first; None without any."""
         before = [look for look in self.looks if look.learned <= events]
         return before[-1] if before else next(iter(self.looks), None)
+
+
+class Growth(Question):
+    """Ask how the synapses grew."""
+
+    answer: ClassVar[Any] = list[Look]
+
+    def of(self, state: LearnerState) -> list[Look]:
+        """See `Question.of`."""
+        return state.growth.looks
+
+
+class NetworkThen(Question):
+    """Ask for the small network as it was after so many events."""
+
+    answer: ClassVar[Any] = Network | None
+    events: int
+
+    def of(self, state: LearnerState) -> Network | None:
+        """See `Question.of`."""
+        look = state.growth.at(self.events)
+        return None if look is None else look.network

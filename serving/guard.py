@@ -31,6 +31,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        self._serving.attach()
         started_s, status = time.perf_counter(), _SERVER_ERROR
 
         async def noting(message: Message) -> None:

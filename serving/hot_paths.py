@@ -89,7 +89,7 @@ class HotPaths:
         asking, after = asked
         try:
             waited = await self._serving.passed(after, None)
-            found = await self._serving.ask(questions.recommendations(user, asking))
+            found = await self._serving.ask(questions.Recommendations(user, asking))
         except Exception as error:
             await _refuse(error, scope, receive, send)
             return

@@ -8,12 +8,12 @@ from fastapi import FastAPI, Query
 
 from serving import insight_bodies as bodies
 from serving import questions
-from serving.growth import Look
-from serving.network import Around, Network, item_profile, network
+from serving.growth import Growth, NetworkThen
+from serving.live_evaluator import FiguresOfNow
+from serving.network import Around, Network, NetworkAround, ProfileOfItem
 from serving.openapi import problems
 from serving.parts import ReplayControl, Serving
 from serving.problems import ProblemError
-from serving.reads import Streams
 from serving.shelf import Shelf
 from serving.shown import ItemId, described
 
@@ -32,13 +32,13 @@ def _add_race(app: FastAPI, serving: Serving) -> None:
     @app.get("/v1/catalogue", response_model=bodies.CatalogueOut, tags=["items"])
     async def show_catalogue() -> Any:
         """How many items and users there are, and the items by genre and decade."""
-        counted = await serving.ask(questions.population)
+        counted = await serving.ask(questions.Population())
         return {**counted, "items": len(serving.shelf), **serving.shelf.counts()}
 
     @app.get("/v1/models", response_model=bodies.ModelsOut, tags=["models"])
     async def list_models() -> Any:
         """Which models are learned."""
-        found = await serving.ask(questions.models)
+        found = await serving.ask(questions.Models())
         ranking = [name for name, of in found.items() if of["ranks"]]
         own = [name for name in ranking if name not in questions.FLOORS]
         return {
@@ -52,7 +52,7 @@ def _add_race(app: FastAPI, serving: Serving) -> None:
         if serving.figures.failure is not None:
             raise ProblemError(503, f"no figures are made any more: {serving.figures.failure}")
         try:
-            said = dict(await serving.figures.latest(serving.answer_timeout_s))
+            said = dict(await serving.figures.ask(FiguresOfNow(), serving.answer_timeout_s))
         except TimeoutError:
             raise ProblemError(503, "figures are being made", headers={"Retry-After": "1"}) from None
         if said.get("beyond"):
@@ -77,7 +77,7 @@ def _add_synapses(app: FastAPI, serving: Serving) -> None:
         model: Annotated[str | None, Query(max_length=100)] = None,
     ) -> Any:
         """One item as a neuron: its activity and its strongest synapses."""
-        found = await serving.ask(item_profile(item, model, k))
+        found = await serving.ask(ProfileOfItem(item, model, k))
         return {
             "item": described(item, shelf.get(item)) | {"popularity": found.popularity},
             "model": found.model,
@@ -100,19 +100,16 @@ def _add_synapses(app: FastAPI, serving: Serving) -> None:
     ) -> Any:
         """The synapses around a user's last items, around an item, or among what is most active."""
         if at is not None:
-            looks = await serving.ask(lambda _: serving.live.growth.at(at))
-            if looks is None:
+            then = await serving.ask(NetworkThen(at))
+            if then is None:
                 raise ProblemError(404, "at is earlier than anything that was looked at, expected none")
-            return _network(looks.network, shelf)
-        return _network(await serving.ask(network(Around(user, item, model, neurons, each))), shelf)
+            return _network(then, shelf)
+        around = NetworkAround(Around(user, item, model, neurons, each))
+        return _network(await serving.ask(around), shelf)
 
     @app.get("/v1/network/growth", response_model=bodies.GrowthOut, tags=["synapses"])
     async def show_growth() -> Any:
         """How many synapses there were, and how dense, at moments since the process began."""
-
-        def looks(_: Streams) -> list[Look]:
-            return list(serving.live.growth.looks)
-
         return {
             "looks": [
                 {
@@ -121,7 +118,7 @@ def _add_synapses(app: FastAPI, serving: Serving) -> None:
                     "synapses": look.synapses,
                     "density": look.density,
                 }
-                for look in await serving.ask(looks)
+                for look in await serving.ask(Growth())
             ]
         }
 

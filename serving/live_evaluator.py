@@ -1,82 +1,60 @@
-"""The prequential figures of a live learner: an evaluator in a thread of its own, and what it says of now.
+"""The prequential figures of a live learner: an evaluator that answers what it says of now.
 
 It reads the predictions topic as any evaluator does, so the thread that learns and answers does none of its work.
 """
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from consumers.evaluator import Evaluator
-from serving.reads import Reads
+from serving.desk import Desk
+from serving.question import Question
 
 _STEP_S: Final = 0.25
 _BLOCKS: Final = 4  # of predictions, evaluated at a time
 _FRESH_S: Final = 1.0  # a description takes long: figures, and curves of all that was
 _NOTHING: Final[dict[str, Any]] = {"events": 0, "figures": {}}
-_log = logging.getLogger(__name__)
 
 
-class LiveEvaluator:
-    """Steps the evaluator that `build` makes, in that thread: connections to a log are their thread's own.
+class Described:
+    """What an evaluator says of now, made anew at most once a second."""
 
-    failure: what ended the loop, None while it goes round.
-    """
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._evaluator = evaluator
+        self._made_s, self._events, self._found = -_FRESH_S, -1, _NOTHING
 
-    def __init__(self, build: Callable[[], Evaluator]) -> None:
-        self._build = build
-        self.failure: BaseException | None = None
-        self._reads = Reads()
-        self._described = (-_FRESH_S, -1, _NOTHING)
-        self._stop = threading.Event()
-        self._begun = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="evaluator", daemon=True)
+    def now(self) -> dict[str, Any]:
+        """Return it."""
+        now_s, events = time.monotonic(), self._evaluator.events
+        if events != self._events and now_s - self._made_s >= _FRESH_S:
+            self._found = describe(self._evaluator)
+            self._made_s, self._events = now_s, events
+        return self._found
 
-    def start(self) -> None:
-        """Start the thread. Raises what building the evaluator raises."""
-        self._thread.start()
-        self._begun.wait()
-        if self.failure is not None:
-            raise self.failure
 
-    def stop(self) -> None:
-        """Stop, with a checkpoint."""
-        self._stop.set()
-        self._reads.arrived.set()
-        self._thread.join(30.0)
+class FiguresOfNow(Question):
+    """Ask for what an evaluator says of now; see `describe`."""
 
-    async def latest(self, timeout_s: float) -> dict[str, Any]:
-        """Return what the API says of now, made anew at most once a second. Raises `TimeoutError`."""
-        found: dict[str, Any] = await self._reads.ask(self._describe, timeout_s)
-        return found
+    answer: ClassVar[Any] = dict[str, Any]
 
-    def _describe(self, evaluator: Evaluator) -> dict[str, Any]:
-        made_s, events, found = self._described
-        now_s = time.monotonic()
-        if events != evaluator.events and now_s - made_s >= _FRESH_S:
-            found = describe(evaluator)
-            self._described = (now_s, evaluator.events, found)
-        return found
+    def of(self, state: Described) -> dict[str, Any]:
+        """See `Question.of`."""
+        return state.now()
 
-    def _run(self) -> None:
-        try:
-            with self._build() as evaluator:
-                self._begun.set()
-                while not self._stop.is_set():
-                    taken = evaluator.step(0.0, _BLOCKS)
-                    self._reads.answer_some(evaluator)
-                    if not taken:
-                        self._reads.arrived.wait(_STEP_S)
-                evaluator.checkpoint()
-        except BaseException as error:
-            _log.exception("figures are not made any more")
-            self.failure = error
-        finally:
-            self._begun.set()
+
+def evaluate_and_answer(evaluator: Evaluator, desk: Desk, stop: Callable[[], bool]) -> None:
+    """Step an evaluator, and answer at `desk` in between, until `stop` says so or nobody is there to ask; then a checkpoint."""
+    described = Described(evaluator)
+    while not desk.closed and not stop():
+        taken = evaluator.step(0.0, _BLOCKS)
+        desk.stand({})
+        desk.answer_some(described)
+        if not taken:
+            desk.wait(_STEP_S)
+    evaluator.checkpoint()
 
 
 def describe(evaluator: Evaluator) -> dict[str, Any]:

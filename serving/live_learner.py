@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Callable
 from typing import Final
 
-from consumers.learner import Learner
-from serving.growth import GrowthDiary
-from serving.positions import Positions
-from serving.reads import Reads
+from prometheus_client import CollectorRegistry
 
-POLLED: Final = 256  # events read from the log at a time
+from consumers.learner import Learner
+from serving.desk import Desk
+from serving.growth import GrowthDiary
+from serving.question import LearnerState
+
+POLLED: Final = 128  # events read from the log at a time: who asks waits while they are decoded
 SLICE_S: Final = 0.002  # of learning between two looks at the questions, while there are some
 LONG_SLICE_S: Final = 0.02  # while nobody asks, or a long log is caught up, where answers are old anyway
 _CATCH_UP_POLLED: Final = 4096
@@ -21,98 +21,40 @@ _CATCH_UP_AFTER: Final = 50  # full steps, one after the other
 _ASKED_LATELY_S: Final = 1.0
 _LEAST: Final = 16  # events of a slice: each has a price of its own
 _IDLE_S: Final = 0.005  # until the log is looked at again for what others wrote
-_log = logging.getLogger(__name__)
 
 
-class LiveLearner:
-    """Steps a learner in a thread of its own, and answers `reads` between slices of learning.
+def learn_and_answer(
+    learner: Learner, desk: Desk, registry: CollectorRegistry, stop: Callable[[], bool]
+) -> None:
+    """Step a learner, and answer at `desk` between slices of learning, until `stop` says so or nobody is there to ask.
 
-    build: makes the learner in that thread: connections to a log are their thread's own. failure: what ended the loop,
-    None while it goes round. growth: how its synapses grew; to be read by a question only.
+    registry: its metrics. Raises what a step raises. The learner is not closed.
     """
+    growth = GrowthDiary()
+    slices, full = Slices(), 0
 
-    def __init__(self, build: Callable[[], Learner]) -> None:
-        self._build = build
-        self.growth = GrowthDiary()
-        self.reads = Reads()
-        self.positions = Positions()
-        self.written = threading.Event()
-        self.beaten_at_s = time.monotonic()
-        self.failure: BaseException | None = None
-        self._stop = threading.Event()
-        self._begun = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="learner", daemon=True)
+    def look(taken: int) -> int:
+        slices.end(taken)
+        growth.look(learner.streams, time.monotonic())
+        desk.stand(learner.positions)
+        asked = desk.answer_some(LearnerState(learner.streams, growth, registry))
+        return slices.begin(asked=bool(asked), hurried=full < _CATCH_UP_AFTER)
 
-    def wake(self) -> None:
-        """Learn at once what was written; from any thread."""
-        self.written.set()
-        self.reads.arrived.set()
-
-    def start(self) -> None:
-        """Start the thread, and return when the learner is there. Raises what building it raises."""
-        self._thread.start()
-        self._begun.wait()
-        if self.failure is not None:
-            raise self.failure
-
-    @property
-    def alive(self) -> bool:
-        """Whether its loop has not ended."""
-        return self._begun.is_set() and self.failure is None and not self._stop.is_set()
-
-    def stop(self, timeout_s: float = 60.0) -> None:
-        """Stop after the event at hand, commit, and release. Raises what ended the loop before."""
-        self._stop.set()
-        self.reads.arrived.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
-        if self.failure is not None:
-            raise self.failure
-
-    def _run(self) -> None:
-        try:
-            learner = self._build()
-            try:
-                learner.on_dead_letters = self.positions.note_dead
-                self.positions.advance(learner.positions)
-                self._begun.set()
-                self._loop(learner)
-            finally:
-                learner.close()
-        except BaseException as error:
-            _log.exception("the learner has ended")
-            self.failure = error
-        finally:
-            self._begun.set()
-
-    def _loop(self, learner: Learner) -> None:
-        reads, full = self.reads, 0
-        slices = Slices()
-
-        def look(taken: int) -> int:
-            slices.end(taken)
-            self.positions.advance(learner.positions)
-            self.growth.look(learner.streams, time.monotonic())
-            asked = reads.answer_some(learner.streams)
-            catching_up = full >= _CATCH_UP_AFTER
-            return slices.begin(asked=bool(asked), hurried=not catching_up)
-
-        learner.between_slices = look
-        stepped_s = float("-inf")
-        while not self._stop.is_set():
-            look(0)
-            now_s = time.perf_counter()
-            # Woken by a question alone, there is nothing to learn yet.
-            if not self.written.is_set() and now_s - stepped_s < _IDLE_S:
-                reads.arrived.wait(_IDLE_S - (now_s - stepped_s))
-                continue
-            self.written.clear()
-            polled = _CATCH_UP_POLLED if full >= _CATCH_UP_AFTER else POLLED
-            taken = learner.step(0.0, polled)
-            stepped_s = time.perf_counter() if taken < polled // 2 else float("-inf")
-            full = full + 1 if taken >= polled // 2 else 0
-            self.positions.advance(learner.positions)
-            self.beaten_at_s = time.monotonic()
+    learner.between_slices = look
+    learner.on_dead_letters = desk.note_dead
+    stepped_s = float("-inf")
+    while not desk.closed and not stop():
+        look(0)
+        now_s = time.perf_counter()
+        # Woken by a question alone, there is nothing to learn yet.
+        if not desk.written and now_s - stepped_s < _IDLE_S:
+            desk.wait(_IDLE_S - (now_s - stepped_s))
+            continue
+        desk.written = False
+        polled = _CATCH_UP_POLLED if full >= _CATCH_UP_AFTER else POLLED
+        taken = learner.step(0.0, polled)
+        stepped_s = time.perf_counter() if taken < polled // 2 else float("-inf")
+        full = full + 1 if taken >= polled // 2 else 0
 
 
 class Slices:

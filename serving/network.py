@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,8 @@ from online_models.recommend import had_items
 from online_models.synapse_figures import THRESHOLD
 from online_models.synapse_graph import communities, modularity
 from online_models.synapse_view import SynapseView, most_active
-from serving.questions import UnknownError, lane_of
-from serving.reads import Streams
+from serving.question import LearnerState, Question, UnknownError
+from serving.questions import lane_of
 
 _TRACE: Final = 12  # of a user's last items that a network is drawn around
 
@@ -72,11 +71,16 @@ class Around(NamedTuple):
     each: int = 4
 
 
-def network(around: Around) -> Callable[[Streams], Network]:
+class NetworkAround(Question):
     """Ask for a network. Raises `UnknownError` for an item, user or model that there is none of."""
 
-    def question(streams: Streams) -> Network:
-        lane = streams[0].lane if around.user is None else lane_of(streams, around.user)
+    answer: ClassVar[Any] = Network
+    around: Around = Around()
+
+    def of(self, state: LearnerState) -> Network:
+        """See `Question.of`."""
+        around = self.around
+        lane = state.streams[0].lane if around.user is None else lane_of(state.streams, around.user)
         name, view = _view(lane, around.model, np.zeros(0, np.int32))
         centre = _centre(lane, around)
         chosen = centre
@@ -86,8 +90,6 @@ def network(around: Around) -> Callable[[Streams], Network]:
             _, near = _view(lane, name, centre)
             chosen = _neighbourhood(near, centre, around.neurons)
         return drawn(lane, name, chosen, around.each, centre)
-
-    return question
 
 
 def drawn(lane: Lane, model: str, chosen: NDArray[np.int32], each: int, centre: NDArray[np.int32]) -> Network:
@@ -107,15 +109,22 @@ def drawn(lane: Lane, model: str, chosen: NDArray[np.int32], each: int, centre: 
     return Network(model, lane.learned, neurons, synapses, modularity(inside, found) if len(chosen) else 0.0)
 
 
-def item_profile(item: str, model: str | None = None, most: int = 15) -> Callable[[Streams], ItemProfile]:
-    """Ask for the profile of one neuron. Raises `UnknownError`."""
+class ProfileOfItem(Question):
+    """Ask for the profile of one neuron, with its `most` strongest synapses. Raises `UnknownError`."""
 
-    def question(streams: Streams) -> ItemProfile:
-        lane = streams[0].lane
+    answer: ClassVar[Any] = ItemProfile
+    item: str
+    model: str | None = None
+    most: int = 15
+
+    def of(self, state: LearnerState) -> ItemProfile:
+        """See `Question.of`."""
+        item = self.item
+        lane = state.streams[0].lane
         row = _row(lane, item)
-        name, view = _view(lane, model, np.array([row], np.int32))
+        name, view = _view(lane, self.model, np.array([row], np.int32))
         active = view.above(THRESHOLD)
-        best = np.lexsort((active.post, -active.weight))[:most]
+        best = np.lexsort((active.post, -active.weight))[: self.most]
         _, others = _view(lane, name, np.unique(active.post[best]).astype(np.int32))
         to_it = others.post == row
         back = dict(zip(others.pre[to_it].tolist(), others.weight[to_it].tolist(), strict=True))
@@ -132,8 +141,6 @@ def item_profile(item: str, model: str | None = None, most: int = 15) -> Callabl
         popularity = int(lane.rows.history.had_by(np.array([row], np.int32))[0])
         activity = float(view.activity[row])
         return ItemProfile(item, name, lane.learned, activity, popularity, len(active.weight), bonds)
-
-    return question
 
 
 def synapse_model(lane: Lane, name: str | None) -> str:

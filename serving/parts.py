@@ -1,4 +1,4 @@
-"""What the API stands on: the live learner, the writer, titles, figures, and a replay beside."""
+"""What the API stands on: links to the live learner and its evaluator, the writer, titles, and a replay beside."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Any, NamedTuple, Protocol
 from prometheus_client import CollectorRegistry
 
 from serving.access import Keys, RateLimit
-from serving.live_evaluator import LiveEvaluator
-from serving.live_learner import LiveLearner
+from serving.link import Link
 from serving.owners import Owners
 from serving.positions import Passed, parse_position
 from serving.problems import ProblemError
-from serving.reads import Question
+from serving.question import Question
 from serving.shelf import Shelf
 from serving.writes import EventWriter
 
@@ -42,13 +41,13 @@ class ReplayControl(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """What the API stands on. answer_timeout_s: of a question to the state; after_timeout_s: of waiting for an event.
+    """What the API stands on. live, figures: to the learner, and to the evaluator. answer_timeout_s: of a question to the state; after_timeout_s: of waiting for an event.
 
     longest_wait_s: what a caller may ask to wait for an event, at most. owners: of users, None where all are known here.
     """
 
-    live: LiveLearner
-    figures: LiveEvaluator
+    live: Link
+    figures: Link
     writer: EventWriter
     shelf: Shelf
     registry: CollectorRegistry
@@ -62,10 +61,15 @@ class Serving:
     after_timeout_s: float = 10.0
     longest_wait_s: float = 60.0
 
+    def attach(self) -> None:
+        """Hear what learner and evaluator say in the event loop that runs."""
+        self.live.attach()
+        self.figures.attach()
+
     async def ask(self, question: Question) -> Any:
         """Ask the learner's state. Raises `ProblemError` where it is busy, or what is asked for is out of range."""
         try:
-            return await self.live.reads.ask(question, self.answer_timeout_s)
+            return await self.live.ask(question, self.answer_timeout_s)
         except TimeoutError:
             raise ProblemError(
                 503,

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from eventlog.deadletter import DeadLetter
+from serving.wire import DeadEvents
 
 REMEMBERED: Final = 10_000  # dead letters whose positions are known
 
@@ -52,12 +52,11 @@ class Passed(NamedTuple):
 
 class _Waiting(NamedTuple):
     position: Position
-    loop: asyncio.AbstractEventLoop
     passed: asyncio.Future[Passed]
 
 
 class Positions:
-    """Where the learner stands. `wait` from any event loop; the rest by the learner's thread alone.
+    """Where the learner stands, as far as it has said. All of one event loop, but `at`, which any thread may read.
 
     elsewhere: partitions that another instance learns, and that nobody can wait for here.
     """
@@ -81,42 +80,45 @@ class Positions:
         if self._is_passed(position):
             return self._found(position)
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(position, loop, loop.create_future())
+        waiting = _Waiting(position, loop.create_future())
         self._waiting.append(waiting)
-        if self._is_passed(position):  # before it was in the list, perhaps
-            _settle(waiting.passed, self._found(position))
         late = loop.call_later(timeout_s, _give_up, waiting.passed)
         try:
             return await waiting.passed
         finally:
             late.cancel()
 
-    def note_dead(self, letters: Sequence[DeadLetter]) -> None:
-        """Take note of events that could not be used."""
-        for letter in letters:
-            reasons = self._dead.setdefault((letter.partition, letter.offset), {})
-            reasons[letter.reason.value] = reasons.get(letter.reason.value, 0) + letter.events
+    def forget_waiting(self) -> None:
+        """Forget who waits: in an event loop that is no more."""
+        self._waiting = []
+
+    def advance(self, at: Mapping[int, int], dead: Sequence[DeadEvents] = ()) -> None:
+        """Take note of where the learner stands now, and wake those that waited for it.
+
+        dead: events on the way there that could not be used.
+        """
+        if any(self._at.get(partition, 0) > offset for partition, offset in at.items()):
+            # It goes on from its checkpoint, and will say again what came after.
+            self._dead = OrderedDict(
+                (place, reasons) for place, reasons in self._dead.items() if place[1] < at.get(place[0], 0)
+            )
+        for one in dead:
+            reasons = self._dead.setdefault((one.partition, one.offset), {})
+            reasons[one.reason] = reasons.get(one.reason, 0) + one.events
         while len(self._dead) > REMEMBERED:
             self._dead.popitem(last=False)
-
-    def advance(self, at: Mapping[int, int]) -> None:
-        """Take note of where the learner stands now, and wake those that waited for it."""
         self._at = dict(at)
         if not self._waiting:
             return
         still: list[_Waiting] = []
-        for waiting in self._take_waiting():
+        for waiting in self._waiting:
             if waiting.passed.done():
                 continue
             if self._is_passed(waiting.position):
-                waiting.loop.call_soon_threadsafe(_settle, waiting.passed, self._found(waiting.position))
+                waiting.passed.set_result(self._found(waiting.position))
             else:
                 still.append(waiting)
-        self._waiting.extend(still)
-
-    def _take_waiting(self) -> list[_Waiting]:
-        taken, self._waiting = self._waiting, []
-        return taken
+        self._waiting = still
 
     def _is_passed(self, position: Position) -> bool:
         return all(
@@ -131,11 +133,6 @@ class Positions:
             for reason, events in self._dead.get(place, {}).items():
                 dead[reason] = dead.get(reason, 0) + events
         return Passed(str(position), dead)
-
-
-def _settle(passed: asyncio.Future[Passed], found: Passed) -> None:
-    if not passed.done():
-        passed.set_result(found)
 
 
 def _give_up(passed: asyncio.Future[Passed]) -> None:

@@ -12,7 +12,7 @@ from starlette.routing import Match
 
 from eventlog.errors import EngramError
 from serving.positions import PositionError
-from serving.questions import UnknownError
+from serving.question import UnknownError
 from serving.writes import BusyError
 
 MEDIA_TYPE = "application/problem+json"

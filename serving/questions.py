@@ -1,13 +1,9 @@
-"""What the API asks of the learner's state. Each question is one function of it, called by its own thread.
-
-A question only reads; what it returns holds no view of the state, for that goes on changing.
-"""
+"""What the API asks of the learner's state about users, items and models; see `serving.question`."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +16,12 @@ from online_models.model import Model
 from online_models.recommend import NO_ROWS, Order, Query, filters_of, find_candidates, had_items, recommend
 from online_models.synapse_view import SynapseView
 from online_models.wisard import Wisard
-from serving.reads import Streams
+from serving.question import LearnerState, Question, Streams, UnknownError
 
 FLOORS: Final = ("popularity", "decayed_popularity", "random")
 _HISTORY: Final = 50
 _REASONS: Final = 3
 _TRACE: Final = 50  # items of a user whose synapses may be reasons
-
-
-class UnknownError(LookupError):
-    """What was asked for is not known: `what` is it, as a sentence."""
 
 
 class Because(NamedTuple):
@@ -122,11 +114,17 @@ def ranking_model(lane: Lane, name: str | None) -> Model:
     return ranking[name]
 
 
-def recommendations(user: str, asking: Asking) -> Callable[[Streams], Answered]:
+class Recommendations(Question):
     """Ask for a user's list. Raises `UnknownError`, and `ValueError` for a filter or parameter out of range."""
 
-    def question(streams: Streams) -> Answered:
-        lane = lane_of(streams, user)
+    answer: ClassVar[Any] = Answered
+    user: str
+    asking: Asking = Asking()
+
+    def of(self, state: LearnerState) -> Answered:
+        """See `Question.of`."""
+        user, asking = self.user, self.asking
+        lane = lane_of(state.streams, user)
         rows, model = lane.rows, ranking_model(lane, asking.model)
         row = rows.users.find(user)
         histories = rows.histories
@@ -146,8 +144,6 @@ def recommendations(user: str, asking: Asking) -> Callable[[Streams], Answered]:
             )
         cold = "new user" if not events else "few events" if events < 5 else None
         return Answered(user, model.name, cold, events, lane.learned, shown)
-
-    return question
 
 
 @functools.lru_cache(256)
@@ -212,15 +208,21 @@ def _trace_synapses(lane: Lane, model: Model, user: int) -> tuple[SynapseView | 
     return None, trace
 
 
-def similar(item: str, k: int, model: str | None = None) -> Callable[[Streams], tuple[Shown, ...]]:
+class Similar(Question):
     """Ask which items fire together with one. Raises `UnknownError`."""
 
-    def question(streams: Streams) -> tuple[Shown, ...]:
-        lane = streams[0].lane
-        row = lane.rows.items.find(item)
+    answer: ClassVar[Any] = tuple[Shown, ...]
+    item: str
+    k: int
+    model: str | None = None
+
+    def of(self, state: LearnerState) -> tuple[Shown, ...]:
+        """See `Question.of`."""
+        lane = state.streams[0].lane
+        row = lane.rows.items.find(self.item)
         if row == ABSENT:
-            raise UnknownError(f"item is {item!r}, expected one that somebody has had")
-        names = [model] if model is not None else list(lane.models)
+            raise UnknownError(f"item is {self.item!r}, expected one that somebody has had")
+        names = [self.model] if self.model is not None else list(lane.models)
         for name in names:
             if name not in lane.models:
                 raise UnknownError(f"model is {name!r}, expected one of {', '.join(lane.models)}")
@@ -229,7 +231,7 @@ def similar(item: str, k: int, model: str | None = None) -> Callable[[Streams], 
                 continue
             # What fires with everything is like nothing: cosine-like, by the activity of both.
             weight = view.weight / np.sqrt(np.maximum(view.activity[view.post], 1e-9))
-            best = np.lexsort((view.post, -weight))[:k]
+            best = np.lexsort((view.post, -weight))[: self.k]
             return tuple(
                 Shown(lane.rows.items.id_of(int(view.post[at])), float(view.weight[at]), place, 0.0, 0)
                 for place, at in enumerate(best.tolist(), 1)
@@ -237,14 +239,17 @@ def similar(item: str, k: int, model: str | None = None) -> Callable[[Streams], 
             )
         raise UnknownError("no model with synapses between items is learned here, expected hebbian or blend")
 
-    return question
 
-
-def profile(user: str) -> Callable[[Streams], Profile]:
+class ProfileOf(Question):
     """Ask what is known of a user."""
 
-    def question(streams: Streams) -> Profile:
-        lane = lane_of(streams, user)
+    answer: ClassVar[Any] = Profile
+    user: str
+
+    def of(self, state: LearnerState) -> Profile:
+        """See `Question.of`."""
+        user = self.user
+        lane = lane_of(state.streams, user)
         rows, histories = lane.rows, lane.rows.histories
         row = rows.users.find(user)
         if row == ABSENT:
@@ -269,8 +274,6 @@ def profile(user: str) -> Callable[[Streams], Profile]:
             _image(lane, row),
             _strongest(lane, row),
         )
-
-    return question
 
 
 def _genres(lane: Lane, items: NDArray[np.int32]) -> dict[str, float]:
@@ -313,36 +316,53 @@ def _strongest(lane: Lane, row: int, most: int = 20) -> tuple[tuple[str, str, fl
     return ()
 
 
-def models(streams: Streams) -> dict[str, dict[str, Any]]:
+class Models(Question):
     """Ask which models are learned: {name: what it does, its size}."""
-    return {
-        name: {
-            "ranks": model.ranks,
-            "rates": model.rates,
-            "likes": model.likes,
-            "state_bytes": sum(stream.lane.models[name].state_bytes for stream in streams),
+
+    answer: ClassVar[Any] = dict[str, dict[str, Any]]
+
+    def of(self, state: LearnerState) -> dict[str, dict[str, Any]]:
+        """See `Question.of`."""
+        return {
+            name: {
+                "ranks": model.ranks,
+                "rates": model.rates,
+                "likes": model.likes,
+                "state_bytes": sum(stream.lane.models[name].state_bytes for stream in state.streams),
+            }
+            for name, model in state.streams[0].lane.models.items()
         }
-        for name, model in streams[0].lane.models.items()
-    }
 
 
-def population(streams: Streams) -> dict[str, int]:
+class Population(Question):
     """Ask how much was learned of how many: users, items that somebody had, events, and the clock."""
-    lanes = [stream.lane for stream in streams]
-    return {
-        "items_had": max(len(lane.rows.items) for lane in lanes),
-        "users": sum(lane.rows.known_users for lane in lanes),
-        "learned_events": sum(lane.learned for lane in lanes),
-        "clock_ms": max(lane.clock_time_ms for lane in lanes),
-    }
+
+    answer: ClassVar[Any] = dict[str, int]
+
+    def of(self, state: LearnerState) -> dict[str, int]:
+        """See `Question.of`."""
+        lanes = [stream.lane for stream in state.streams]
+        return {
+            "items_had": max(len(lane.rows.items) for lane in lanes),
+            "users": sum(lane.rows.known_users for lane in lanes),
+            "learned_events": sum(lane.learned for lane in lanes),
+            "clock_ms": max(lane.clock_time_ms for lane in lanes),
+        }
 
 
-def best_items(streams: Streams, k: int) -> Sequence[str]:
+class BestItems(Question):
     """Ask for what is had most: for a page to begin with."""
-    lane = streams[0].lane
-    moment = Moment(lane.now, lane.clock_time_ms, lane.rows.history.items)
-    name = next((name for name in FLOORS if name in lane.models), None)
-    model = lane.models[name] if name is not None else ranking_model(lane, None)
-    scores = model.scores(-1, lane.rows.histories, moment)
-    found = find_candidates(scores, NO_ROWS, lane.rows.histories.catalogue, Query(k=k, candidates=k))
-    return [lane.rows.items.id_of(item) for item in found.items.tolist()[:k]]
+
+    answer: ClassVar[Any] = list[str]
+    k: int
+
+    def of(self, state: LearnerState) -> list[str]:
+        """See `Question.of`."""
+        lane = state.streams[0].lane
+        moment = Moment(lane.now, lane.clock_time_ms, lane.rows.history.items)
+        name = next((name for name in FLOORS if name in lane.models), None)
+        model = lane.models[name] if name is not None else ranking_model(lane, None)
+        scores = model.scores(-1, lane.rows.histories, moment)
+        wanted = Query(k=self.k, candidates=self.k)
+        found = find_candidates(scores, NO_ROWS, lane.rows.histories.catalogue, wanted)
+        return [lane.rows.items.id_of(item) for item in found.items.tolist()[: self.k]]

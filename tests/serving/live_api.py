@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 
@@ -15,6 +15,7 @@ from eventlog.sqlite_log import SqliteLog
 from eventlog.topics import Topics
 from serving.api import build_app
 from serving.parts import Serving
+from serving.question import LearnerState, Question
 
 FILMS = [
     ItemMetadata(item="1", title="Star Wars", year=1977, genres=("Action", "Sci-Fi")),
@@ -25,6 +26,21 @@ FILMS = [
     ItemMetadata(item="6", title="War and Peace", year=1956, genres=("Drama", "War")),
 ]
 TOPICS = Topics.with_prefix("engram")
+
+
+class Weights(Question):
+    """Ask the state for all its synapses, as (from, to, weight): what the API says is held against it."""
+
+    answer: ClassVar[Any] = list[tuple[str, str, float]]
+
+    def of(self, state: LearnerState) -> list[tuple[str, str, float]]:
+        """See `Question.of`."""
+        lane = state.streams[0].lane
+        view = lane.models["hebbian"].synapse_view(lane.now)
+        assert view is not None
+        names = [lane.rows.items.id_of(row) for row in range(len(lane.rows.items))]
+        pairs = zip(view.pre.tolist(), view.post.tolist(), view.weight.tolist(), strict=True)
+        return [(names[pre], names[post], weight) for pre, post, weight in pairs]
 
 
 def settings_in(folder: Path, **flags: Any) -> Settings:

@@ -19,7 +19,7 @@ from online_models.ids import ABSENT
 from serving import bodies, insight_bodies
 from serving.access import Keys, hash_of
 from serving.parts import Serving
-from tests.serving.live_api import TOPICS, Session, converse, put_films, settings_in
+from tests.serving.live_api import TOPICS, Session, Weights, converse, put_films, settings_in
 
 PROBLEM = "application/problem+json"
 # Everybody who had 1 had 2, and everybody who had 3 had 4.
@@ -73,16 +73,7 @@ def test_an_explanation_is_what_the_state_says(serving: Serving, session: Sessio
         answer = await http.get("/v1/users/zoe/recommendations", params={"after": position, "explain": True})
         said = {one.item: one for one in bodies.RecommendationsOut.model_validate_json(answer.content).items}
 
-        def weight(streams: Any) -> dict[tuple[str, str], float]:
-            lane = streams[0].lane
-            view = lane.models["hebbian"].synapse_view(lane.now)
-            names = [lane.rows.items.id_of(row) for row in range(len(lane.rows.items))]
-            return {
-                (names[pre], names[post]): weight
-                for pre, post, weight in zip(view.pre, view.post, view.weight, strict=True)
-            }
-
-        weights = await serving.live.reads.ask(weight, 10.0)
+        weights = {(pre, post): weight for pre, post, weight in await serving.ask(Weights())}
         for item, from_item in (("2", "1"), ("4", "3")):
             (why, *_) = said[item].because
             assert why.item == from_item

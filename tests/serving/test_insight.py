@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import numpy as np
@@ -14,10 +14,22 @@ import numpy as np
 from engram.serving_parts import serving_of
 from online_models.synapse_figures import THRESHOLD
 from serving import insight_bodies
-from serving.network import Around, network
+from serving.network import Around, NetworkAround
 from serving.parts import Serving
-from tests.serving.live_api import FILMS, Session, converse, settings_in
+from serving.question import LearnerState, Question
+from tests.serving.live_api import FILMS, Session, Weights, converse, settings_in
 from tests.serving.test_api import TASTES, teach
+
+
+class Digest(Question):
+    """Ask for a hash of the whole state."""
+
+    answer: ClassVar[Any] = str
+
+    def of(self, state: LearnerState) -> str:
+        """See `Question.of`."""
+        arrays = state.streams[0].lane.arrays().items()
+        return hashlib.sha256(b"".join(array.tobytes() for _, array in sorted(arrays))).hexdigest()
 
 
 async def until(found: Callable[[], Awaitable[Any]], wanted: Callable[[Any], bool]) -> Any:
@@ -44,14 +56,8 @@ def test_a_network_is_that_of_the_state(serving: Serving, session: Session) -> N
         position = await teach(http, [*TASTES, ("zoe", "1"), ("zoe", "3")])
         await http.get("/v1/users/zoe", params={"after": position})
 
-        def weights(streams: Any) -> dict[tuple[str, str], float]:
-            lane = streams[0].lane
-            view = lane.models["hebbian"].synapse_view(lane.now)
-            names = [lane.rows.items.id_of(row) for row in range(len(lane.rows.items))]
-            pairs = zip(view.pre.tolist(), view.post.tolist(), view.weight.tolist(), strict=True)
-            return {(names[a], names[b]): weight for a, b, weight in pairs if weight > THRESHOLD}
-
-        expected = await serving.live.reads.ask(weights, 5.0)
+        everything = await serving.ask(Weights())
+        expected = {(pre, post): weight for pre, post, weight in everything if weight > THRESHOLD}
         answer = await http.get("/v1/network", params={"user": "zoe", "each": 10})
         said = insight_bodies.NetworkOut.model_validate_json(answer.content)
         assert {one.item for one in said.neurons if one.centre} == {"1", "3"}
@@ -84,13 +90,9 @@ def test_asking_for_a_network_changes_nothing(serving: Serving, session: Session
     async def conversation(http: httpx.AsyncClient) -> None:
         await http.get("/v1/users/a", params={"after": await teach(http, TASTES)})
 
-        def digest(streams: Any) -> str:
-            arrays = streams[0].lane.arrays().items()
-            return hashlib.sha256(b"".join(array.tobytes() for _, array in sorted(arrays))).hexdigest()
-
-        before = await serving.live.reads.ask(digest, 5.0)
-        await serving.live.reads.ask(network(Around(user="u1")), 5.0)
-        assert await serving.live.reads.ask(digest, 5.0) == before
+        before = await serving.ask(Digest())
+        await serving.ask(NetworkAround(Around(user="u1")))
+        assert await serving.ask(Digest()) == before
 
     session(conversation)
 
