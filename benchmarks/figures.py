@@ -198,11 +198,8 @@ def comparison(data_dir: Path) -> None:
     """Every model on six streams: quality, speed and size of the same runs. An hour."""
     folder = ROOT / "runs" / "comparison"
     engram("compare", "--data-dir", str(data_dir), "--datasets", COMPARED, "--out", str(folder))
-    rows = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in (folder / "compare.md").read_text("utf-8").splitlines()
-        if line.startswith("|")
-    ][2:]
+    [table] = figures.load("comparison")["tables"]
+    rows = columns_of((folder / "compare.md").read_text("utf-8"), table["head"])
     with (folder / "compare.csv").open(encoding="utf-8", newline="") as file:
         first = next(csv.DictReader(file))
     versions = {
@@ -213,6 +210,81 @@ def comparison(data_dir: Path) -> None:
     keep("comparison", "compare", {"every-model": rows}, versions)
 
 
+def columns_of(markdown: str, head: Sequence[str]) -> list[list[str]]:
+    """Return the rows of a Markdown text's table, of the columns that `head` names, in its order."""
+    lines = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in markdown.splitlines()
+        if line.startswith("|")
+    ]
+    places = [lines[0].index(name) for name in head]
+    return [[line[place] for place in places] for line in lines[2:]]
+
+
+def river(data_dir: Path) -> None:
+    """River's rating models beside what River's documentation says of them."""
+    models = ("river_baseline", "river_biased_mf", "river_funk_mf")
+    result, _ = replay(data_dir, "ml-100k", models, "--tie-order", "file")
+    [table] = [table for table in figures.load("models")["tables"] if table["name"] == "river"]
+    rows = []
+    for row in table["rows"]:
+        rating = result["models"][row[0].strip("`")]["rating"]
+        rows.append([*row[:2], f"{rating['rmse']:.4f}", f"{rating['mae']:.4f}", row[4]])
+    keep("models", "river", {"river": rows}, result["versions"])
+
+
+def isgd(data_dir: Path) -> None:
+    """ISGD with the settings of its publication, beside what was published."""
+    versions: Mapping[str, str] = {}
+
+    def recall(
+        dataset: str, rate: float, fit: tuple[int, int] | None, order: str = "file", seed: int = 0
+    ) -> str:
+        nonlocal versions
+        params = {"factors": 40, "rate": rate} | ({"fit_events": fit[0], "fit_epochs": fit[1]} if fit else {})
+        said = [word for name, value in params.items() for word in ("--param", f"isgd.{name}={value}")]
+        arguments = ("--min-rating", "5", "--tie-order", order, "--seed", str(seed), *said)
+        result, _ = replay(data_dir, dataset, ["isgd"], *arguments)
+        versions = result["versions"]
+        return f"{result['models']['isgd']['last_70']['recall@10']:.4f}"
+
+    small, large = (4240, 30), (45262, 10)
+    seeds = ", ".join(recall("ml-100k", 0.004, small, seed=seed) for seed in (1, 2))
+    said = (
+        f"{recall('ml-100k', 0.004, small)} (seeds 1, 2: {seeds})",
+        f"{recall('ml-1m', 0.004, large)} (hash order: {recall('ml-1m', 0.004, large, 'hash')})",
+        f"{recall('ml-1m', 0.006, large, 'hash')} (hash order)",
+        f"{recall('ml-100k', 0.004, None)}: chance is 0.009",
+    )
+    [table] = [table for table in figures.load("models")["tables"] if table["name"] == "isgd"]
+    rows = [[*row[:3], here] for row, here in zip(table["rows"], said, strict=True)]
+    keep("models", "isgd", {"isgd": rows}, versions)
+
+
+def synapses(data_dir: Path) -> None:
+    """The networks of synapses after MovieLens 100K, and the picture of one."""
+    rows, versions = [], {}
+    for model in ("hebbian", "user_hebbian"):
+        result, folder = replay(data_dir, "ml-100k", [model], "--min-rating", "4")
+        versions = result["versions"]
+        engram("graph", str(folder), "--model", model)
+        said = json.loads((folder / "graph" / "figures.json").read_text("utf-8"))
+        if model == "hebbian":
+            shutil.copyfile(folder / "graph" / "graph.png", ROOT / "docs" / "images" / "graph-ml-100k.png")
+        rows.append(
+            [
+                f"`{model}`",
+                f"{said['neurons']:,} {said['neurons_are']}",
+                f"{said['synapses']:,}",
+                *(f"{100 * said[name]:.1f} %" for name in ("density", "reciprocity")),
+                f"{said['asymmetry']:.2f}",
+                str(said["communities"]),
+                *(f"{said[name]:.3f}" for name in ("modularity", "modularity_unbounded")),
+            ]
+        )
+    keep("graphs", "graph", {"synapses": rows}, versions)
+
+
 def ablation(data_dir: Path) -> None:
     """What each part of the models adds. Two hours; goes on where it was stopped."""
     command = [sys.executable, "-m", "benchmarks.ablation", "--data-dir", str(data_dir)]
@@ -220,9 +292,10 @@ def ablation(data_dir: Path) -> None:
 
 
 RECIPES: dict[str, Callable[[Path], None]] = {
-    recipe.__name__: recipe for recipe in (readme, tags, ratings, handover, comparison, ablation)
+    recipe.__name__: recipe
+    for recipe in (readme, tags, ratings, river, isgd, synapses, handover, comparison, ablation)
 }
-QUICK = ("readme", "tags", "ratings")
+QUICK = ("readme", "tags", "ratings", "river", "isgd", "synapses")
 
 
 def main() -> None:

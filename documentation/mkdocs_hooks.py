@@ -78,9 +78,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn links; `sh-once` is a shell's."""
+    """Turn links; `sh-once` and `sh-install` are a shell's."""
     turned = _linked(markdown, page.file.src_uri, set())
-    return re.sub(r"^```sh-once$", "```sh", turned, flags=re.MULTILINE)
+    return re.sub(r"^```sh-(once|install)$", "```sh", turned, flags=re.MULTILINE)
 
 
 def _linked(markdown: str, page: str, copies: set[str]) -> str:

@@ -61,7 +61,7 @@ class StreamChoice(NamedTuple):
 class Cell(NamedTuple):
     """One model on one stream: settings of its run, what it is of, and its file.
 
-    python: the interpreter of a peer's environment, '' for a model of ours.
+    python: the interpreter of a peer's environment, '' for a model of ours. repetition: whether it is one with another seed.
     """
 
     stream: StreamChoice
@@ -70,11 +70,14 @@ class Cell(NamedTuple):
     identity: dict[str, Any]
     path: Path
     python: str = ""
+    repetition: bool = False
 
     @property
     def label(self) -> str:
         """How progress calls it."""
-        return f"{self.stream.label}: {self.model}"
+        return f"{self.stream.label}: {self.model}" + (
+            f", seed {self.settings.seed}" if self.repetition else ""
+        )
 
     @property
     def ranks_path(self) -> Path:

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -29,9 +29,10 @@ from engram.compare_cells import (
     ranks,
 )
 from engram.compare_peers import Interpreters, choose_peers, parse_interpreters, run_peer
-from engram.compare_ranks import mark_rows, ranks_of_log, read_ranks, write_ranks
+from engram.compare_ranks import Ranks, mark_rows, ranks_of_log, read_ranks, write_ranks
 from engram.compare_rows import absent_kept, rows_of
 from engram.compare_run import MEASURED_FILE, RANKS_FILE, Comparing, end_with_the_parent
+from engram.compare_seeds import check_seeds, merged, with_repetitions
 from engram.compare_steps import choose_steps, steps_of, write_step
 from engram.compare_suites import SUITES, Suite
 from engram.compare_table import TerminalTable, explained, write_tables
@@ -86,6 +87,15 @@ Jobs = Annotated[
     int,
     typer.Option(min=1, help="Cells measured at a time; with more than one, speeds are not clean."),
 ]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=100,
+        help="Runs of each model and peer that draws at random, with seeds SEED, SEED+1, ...: means and their intervals.",
+        show_default="that of the suite, else 1",
+    ),
+]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Measure all cells again, finished ones too.")]
 CellFolder = Annotated[Path, typer.Option("--folder")]
 PeerName = Annotated[str, typer.Option("--peer")]
@@ -105,6 +115,7 @@ def compare(
     peers_dir: PeersDir = DEFAULT_FOLDER,
     peer_python: PeerPython = None,
     out: Out = Path("runs/compare"),
+    seeds: Seeds = None,
     jobs: Jobs = 1,
     fresh: Fresh = False,
 ) -> None:
@@ -119,6 +130,8 @@ def compare(
     peers = choose_peers(peer or list(chosen.peers))
     interpreters = parse_interpreters(peers_dir, peer_python or [])
     time_range_ms(settings)
+    repeated = seeds or chosen.seeds
+    check_seeds(repeated, settings, (stream.dataset for stream in streams))
     console = Console(soft_wrap=True)
     if not console.is_terminal:
         console.width = max(console.width, _FILE_WIDTH)
@@ -131,12 +144,14 @@ def compare(
                 f"Not on {stream.label}, for they predict ratings and need all of them: {', '.join(absent)}"
             )
             console.print(reason, markup=False, highlight=False)
+    command = f"engram compare {f'--suite {suite}' if suite else f'--datasets {datasets}'} --data-dir DIR"
     in_use = f"another command runs in {out}: wait for it, or name another --out"
     with Owned(out / "lock", in_use):
         try:
             cells, totals = _make_cells(settings, streams, models, out / "cells", console)
             of_peers = _peer_cells(settings, cells, totals, chosen.peer_streams or streams, peers)
             cells, waiting = _with_interpreters([*cells, *of_peers], interpreters)
+            cells = with_repetitions(cells, repeated, () if seeds else chosen.peer_streams)
             steps = steps_of(
                 choose_steps(chosen.steps), settings, peers_dir, peer_python or [], out / "steps"
             )
@@ -145,13 +160,13 @@ def compare(
                 comparing.forget()
             comparing.run()
         except (StoppedError, KeyboardInterrupt):
-            command = shlex.join(["engram", *(word for word in sys.argv[1:] if word != "--fresh")])
-            console.print(f"\nStopped. To go on: {command}", markup=False, highlight=False)
+            again = shlex.join(["engram", *(word for word in sys.argv[1:] if word != "--fresh")])
+            console.print(f"\nStopped. To go on: {again}", markup=False, highlight=False)
             raise SystemExit(INTERRUPTED) from None
         if cells:
-            _tables(cells, waiting, out, console)
+            _tables(cells, waiting, out, command, console)
         for step in steps:
-            for path in write_step(out, step):
+            for path in write_step(out, step, command):
                 console.print(str(path), markup=False, highlight=False)
 
 
@@ -163,22 +178,25 @@ def _suite(name: str | None, datasets: str | None) -> Suite:
     return SUITES[name] if name else Suite("", (), (), ())
 
 
-def _tables(cells: Sequence[Cell], absent: Sequence[tuple[Cell, str]], out: Path, console: Console) -> None:
+def _tables(
+    cells: Sequence[Cell], absent: Sequence[tuple[Cell, str]], out: Path, command: str, console: Console
+) -> None:
     rows = rows_of(
         [
             *((cell, cell.finished() or {}) for cell in cells),
             *((cell, absent_kept(reason)) for cell, reason in absent),
         ]
     )
-    found = {
-        (cell.stream.dataset, cell.stream.min_rating or 0.0, cell.stream.first or 0, cell.model): kept
-        for cell in cells
-        if (kept := read_ranks(cell.ranks_path)) is not None
-    }
+    found: dict[tuple[Any, ...], list[Ranks]] = {}
+    for cell in cells:
+        if (kept := read_ranks(cell.ranks_path)) is not None:
+            key = (cell.stream.dataset, cell.stream.min_rating or 0.0, cell.stream.first or 0, cell.model)
+            found.setdefault(key, []).append(kept)
+    runs, rows = rows, merged(rows)
     mark_rows(rows, found)
-    written = write_tables(out, rows)
+    written = write_tables(out, rows, command, runs if len(runs) > len(rows) else ())
     console.print(TerminalTable(rows))
-    for line in (*explained(rows), *map(str, written)):
+    for line in (*explained(rows, command), *map(str, written)):
         console.print(line, markup=False, highlight=False)
 
 

@@ -30,6 +30,13 @@ class Ranks(NamedTuple):
         return self.rank <= HIT
 
 
+class _Shares(NamedTuple):
+    """hits: float64[n], of each event the share of seeds whose first ten had the item; user: as in `Ranks`."""
+
+    hits: NDArray[np.float64]
+    user: NDArray[np.int32]
+
+
 def last_70(rank: NDArray[np.int32], user: NDArray[Any]) -> Ranks:
     """Return what counts of all events' ranks (as `evaluation.ranking` has them); user: any numbers or ids, n."""
     numbers, _ = rows_in_order(user)
@@ -79,21 +86,22 @@ def ranks_of_log(folder: Path, model: str) -> Ranks | None:
     return last_70(np.concatenate(ranks), np.concatenate(users)) if ranks else None
 
 
-def mark_rows(rows: Sequence[dict[str, Any]], ranks: Mapping[tuple[Any, ...], Ranks]) -> None:
+def mark_rows(rows: Sequence[dict[str, Any]], ranks: Mapping[tuple[Any, ...], Sequence[Ranks]]) -> None:
     """Add to rows, best first, the interval of Recall@10, and p of that the stream's best is no better.
 
-    ranks: {(dataset, min_rating, first, model): its ranks}. `recall@10_low`, `recall@10_high` and `p_best` are None where
-    there are none, or where events differ.
+    ranks: {(dataset, min_rating, first, model): its ranks with each seed}; of several an event's share of hits counts.
+    `recall@10_low`, `recall@10_high` and `p_best` are None where there are none, or where events differ.
     """
-    best: dict[tuple[Any, ...], Ranks] = {}
+    best: dict[tuple[Any, ...], _Shares] = {}
     for row in rows:
         row.update(dict.fromkeys(("recall@10_low", "recall@10_high", "p_best")))
         stream = (row["dataset"], row["min_rating"], row["first"])
-        own = ranks.get((*stream, row["model"]))
-        if own is None or len(np.unique(own.user)) < 2:
+        runs = ranks.get((*stream, row["model"]), ())
+        if not runs or len(np.unique(runs[0].user)) < 2:
             continue
+        own = _Shares(np.mean([run.hits for run in runs], axis=0), runs[0].user)
         alone = mean_by_user(own.hits, own.user)
         row["recall@10_low"], row["recall@10_high"] = alone.low, alone.high
         first = best.setdefault(stream, own)
         if first is not own and np.array_equal(first.user, own.user):
-            row["p_best"] = mean_by_user(first.hits.astype(np.int8) - own.hits.astype(np.int8), own.user).p
+            row["p_best"] = mean_by_user(first.hits - own.hits, own.user).p

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from engram.compare_cells import Cell, ranks
 
-MEASURED: Final = ("recall@10", "ndcg@10", "mrr@10", "coverage@20", "rmse", "mae", "auc", "accuracy")
+_RANKED: Final = ("recall@10", "ndcg@10", "mrr@10")
+_RATED: Final = ("rmse", "mae", "auc", "accuracy")
+_SPANS: Final = ("", "_last_70")
+FIGURES: Final = (*_RANKED, "coverage@20", *(f"{measure}{span}" for span in _SPANS for measure in _RATED))
 
 
 def rows_of(cells: Iterable[tuple[Cell, Mapping[str, Any]]]) -> list[dict[str, Any]]:
@@ -20,11 +23,17 @@ def rows_of(cells: Iterable[tuple[Cell, Mapping[str, Any]]]) -> list[dict[str, A
     no figures.
     """
     rows = [_row(cell, kept) for cell, kept in cells]
-    order = list(dict.fromkeys((row["dataset"], row["min_rating"], row["first"]) for row in rows))
-    return sorted(
-        rows,
-        key=lambda row: (order.index((row["dataset"], row["min_rating"], row["first"])), _standing(row)),
-    )
+    return best_first(rows, list(dict.fromkeys(stream_of(row) for row in rows)))
+
+
+def stream_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what a row's stream is known by."""
+    return row["dataset"], row["min_rating"], row["first"]
+
+
+def best_first(rows: Iterable[dict[str, Any]], streams: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    """Sort rows by stream, in this order of streams (see `stream_of`), and within one best first."""
+    return sorted(rows, key=lambda row: (streams.index(stream_of(row)), _standing(row)))
 
 
 def absent_kept(reason: str) -> dict[str, Any]:
@@ -48,12 +57,12 @@ def _row(cell: Cell, kept: Mapping[str, Any]) -> dict[str, Any]:
         "events": result.get("events"),
         "protocol": "+".join(protocols),
         "model": cell.model,
-        **{measure: (ranked or {}).get(measure) for measure in ("recall@10", "ndcg@10", "mrr@10")},
+        **{measure: (ranked or {}).get(measure) for measure in _RANKED},
         "coverage@20": ((model.get("beyond") or {}).get("last_70") or {}).get("coverage@20"),
         **{
             f"{measure}{span}": (figures or {}).get(measure)
             for span, figures in rating.items()
-            for measure in ("rmse", "mae", "auc", "accuracy")
+            for measure in _RATED
         },
         "events_per_second": model.get("events_per_second"),
         "events_per_second_end_to_end": result.get("events_per_second"),

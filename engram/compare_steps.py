@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import platform
 import threading
 import time
@@ -122,21 +123,30 @@ def compare_step(
 ) -> None:
     """Run one experiment (a child of `engram compare`); end when the parent does."""
     threading.Thread(target=end_with_the_parent, daemon=True).start()
-    started, cpu = time.monotonic(), time.process_time()
+    started, cpu = time.monotonic(), _cpu_seconds()
     pythons = dict(text.split("=", 1) for text in peer_python or ())
     tables = runner(step)(Asked(settings, folder, pythons, small))
     measured = {
         "tables": [as_json(table) for table in tables],
         "seconds": time.monotonic() - started,
-        "cpu_seconds": time.process_time() - cpu,
+        "cpu_seconds": _cpu_seconds() - cpu,
         "peak_memory_bytes": peak_memory_bytes(),
         "machine": f"{platform.system()} {platform.machine()}",
     }
     (folder / MEASURED_FILE).write_text(json.dumps(measured, allow_nan=False), "utf-8")
 
 
-def write_step(folder: Path, step: Step) -> list[Path]:
-    """Write a finished step: STEP.md with all of its tables, and a CSV file each; return their paths."""
+def _cpu_seconds() -> float:
+    """CPU time of this process and of its children that have ended: peers."""
+    of = os.times()
+    return of.user + of.system + of.children_user + of.children_system
+
+
+def write_step(folder: Path, step: Step, command: str) -> list[Path]:
+    """Write a finished step: STEP.md with all of its tables, and a CSV file each; return their paths.
+
+    command: that made it.
+    """
     kept = step.finished()
     if kept is None:
         return []
@@ -148,7 +158,7 @@ def write_step(folder: Path, step: Step) -> list[Path]:
     for table in tables:
         lines += [*markdown_of(table), ""]
     lines.append(
-        f"Made by `engram compare --suite sources --data-dir DIR` ({kept['seconds']:.0f} s, {kept['cpu_seconds']:.0f} s of CPU "
+        f"Made by `{command}` ({kept['seconds']:.0f} s, {kept['cpu_seconds']:.0f} s of CPU "
         f"time, {size(kept['peak_memory_bytes'])} at most; seed {step.settings.seed}, engram {about['engram-stream']}, Python "
         f"{about['python']}, NumPy {about['numpy']}, {kept['machine']})."
     )

@@ -13,7 +13,8 @@ from peers.files import CALL_LIKES, RANK_EVENTS
 class Suite(NamedTuple):
     """about: one line. streams: for all models. peers: on `peer_streams`, or on all streams where these are none.
 
-    steps: names of `EXPERIMENTS`.
+    steps: names of `EXPERIMENTS`. seeds: of each model and peer that draws at random, on
+    `peer_streams` likewise.
     """
 
     about: str
@@ -21,6 +22,7 @@ class Suite(NamedTuple):
     peers: tuple[str, ...]
     steps: tuple[str, ...]
     peer_streams: tuple[StreamChoice, ...] = ()
+    seeds: int = 1
 
 
 _ON_STREAMS: Final = tuple(name for name, peer in PEERS.items() if peer.protocol in {RANK_EVENTS, CALL_LIKES})
@@ -39,6 +41,7 @@ SUITES: Final[dict[str, Suite]] = {
         _ON_STREAMS,
         tuple(EXPERIMENTS),
         _ML_100K,
+        seeds=3,
     ),
     "peers": Suite("all models and peers on MovieLens 100K", _ML_100K, _ON_STREAMS, ("leave-one-out",)),
     "sources": Suite(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,16 +20,18 @@ from engram.figures_table import rate, ratio, size
 from peers.catalogue import PEERS
 
 CSV_FILE: Final = "compare.csv"
+RUNS_FILE: Final = "compare_seeds.csv"
 MARKDOWN_FILE: Final = "compare.md"
 CHART_FILE: Final = "compare.png"
 PAGE_FILE: Final = "compare.html"
 COLUMNS: Final = (
-    "model", "Recall@10", "±", "NDCG@10", "MRR@10", "coverage@20", "RMSE", "MAE", "AUC", "accuracy", "ev/s", "state",
+    "model", "Recall@10", "±", "± seeds", "NDCG@10", "MRR@10", "coverage@20", "RMSE", "MAE", "AUC", "accuracy", "ev/s", "state",
 )  # fmt: skip
-_ONLY_WIDE: Final = ("±", "MRR@10", "coverage@20", "MAE", "accuracy")
+_ONLY_WIDE: Final = ("±", "± seeds", "MRR@10", "coverage@20", "MAE", "accuracy")
 _RATIOS: Final = (
     "recall@10",
     "recall@10_half",
+    "seeds_half",
     "ndcg@10",
     "mrr@10",
     "coverage@20",
@@ -41,13 +45,18 @@ _PEERS_SAY: Final = (
     "Models with a dot in their names, EASE and neurorec are peers, each in an environment of its own (peers/requirements) "
     "on the same events and candidates; we rank what they score. Their ev/s is of CPU time: Python, the peer's own calls."
 )
+_SEEDS_SAY: Final = (
+    "What draws at random has, where ± seeds is said, the means of {seeds} seeds, the first and those that follow it; ± seeds is half of the 95 % interval of "
+    "its Recall@10 (else RMSE, else AUC) over these, by Student's t. Its ± and ≈ are of each event's share of hits."
+)
 _SAME: Final = 0.05
+_BY_SEED: Final = ("recall@10", "rmse", "auc")  # the first that a model has
 
 Rows = Sequence[Mapping[str, Any]]
 
 
-def explained(rows: Rows) -> list[str]:
-    """Say how the figures were measured, a sentence or two a line."""
+def explained(rows: Rows, command: str) -> list[str]:
+    """Say how the figures were measured, a sentence or two a line. command: that measured them."""
     measured = [row for row in rows if not row["note"]]
     if not measured:
         return [f"{row['model']}: {row['note']}" for row in rows]
@@ -59,6 +68,7 @@ def explained(rows: Rows) -> list[str]:
         "--jobs 1"
     )
     first = measured[0]
+    seeds = max(row.get("seeds", 1) for row in measured)
     return [
         "Recall, NDCG, MRR and coverage (protocol P): each event is ranked among all items seen so far, less the user's "
         f"own, and then learned; the last 70 % of events. Equal times are ordered by {first['tie_rule']}; equal scores "
@@ -69,10 +79,11 @@ def explained(rows: Rows) -> list[str]:
         "kernels alone: test and learn; state is the model's own, without ids and histories, which all models share.",
         "± is half of the 95 % interval of Recall@10, users being what is independent; ≈: no "
         "significant difference from the stream's best (p >= .05, of the difference, likewise by user).",
+        *([_SEEDS_SAY.format(seeds=seeds)] if seeds > 1 else []),
         *([_PEERS_SAY] if any(row["model"] in PEERS for row in rows) else []),
         *(f"Not measured: {row['model']} on {row['dataset']}: {row['note']}" for row in rows if row["note"]),
-        f"Seed {first['seed']}, engram {first['version']}, Python {first['python']}, NumPy {first['numpy']}, Numba "
-        f"{first['numba']}.",
+        f"Made by `{command}` on {os.cpu_count()} cores, {platform.system()} {platform.machine()}; seed {first['seed']}, engram "
+        f"{first['version']}, Python {first['python']}, NumPy {first['numpy']}, Numba {first['numba']}.",
     ]
 
 
@@ -108,8 +119,11 @@ class TerminalTable:
         return table
 
 
-def write_tables(folder: Path, rows: Rows) -> list[Path]:
-    """Write `CSV_FILE` (full precision), `MARKDOWN_FILE`, `CHART_FILE` and `PAGE_FILE` into `folder`; return their paths."""
+def write_tables(folder: Path, rows: Rows, command: str, runs: Rows = ()) -> list[Path]:
+    """Write `CSV_FILE` (full precision), `MARKDOWN_FILE`, `CHART_FILE` and `PAGE_FILE` into `folder`; return their paths.
+
+    command: see `explained`. runs: a row a seed, for `RUNS_FILE`; without any there is no such file.
+    """
     lines = [
         "| stream | " + " | ".join(COLUMNS) + " |",
         "|---|---" + "|---:" * (len(COLUMNS) - 1) + "|",
@@ -118,14 +132,17 @@ def write_tables(folder: Path, rows: Rows) -> list[Path]:
         for number, row in enumerate(of_stream):
             heading = _heading(stream, of_stream) if number == 0 else ""
             lines.append(f"| {heading} | " + " | ".join(_cells(row)) + " |")
-    lines += [text for line in explained(rows) for text in ("", line)]
+    lines += [text for line in explained(rows, command) for text in ("", line)]
     paths = [folder / CSV_FILE, folder / MARKDOWN_FILE]
     parts = [path.with_name(path.name + ".part") for path in paths]
-    with parts[0].open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    _write_csv(parts[0], rows)
     parts[1].write_text("\n".join(lines) + "\n", "utf-8")
+    if runs:
+        paths.append(folder / RUNS_FILE)
+        parts.append(folder / (RUNS_FILE + ".part"))
+        _write_csv(parts[-1], runs)
+    else:
+        (folder / RUNS_FILE).unlink(missing_ok=True)
     for part, path in zip(parts, paths, strict=True):
         part.replace(path)
     chart = draw_chart(
@@ -133,6 +150,13 @@ def write_tables(folder: Path, rows: Rows) -> list[Path]:
     )
     page = write_page(folder / PAGE_FILE, lines, chart)
     return [*paths, chart, page]
+
+
+def _write_csv(path: Path, rows: Rows) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _by_stream(rows: Rows) -> list[tuple[StreamChoice, list[Mapping[str, Any]]]]:
@@ -159,6 +183,8 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _figure(row: Mapping[str, Any], measure: str) -> float | None:
+    if measure == "seeds_half":
+        return next((half for name in _BY_SEED if (half := row.get(f"{name}_seeds_half")) is not None), None)
     if measure == "recall@10_half":
         low, high = row.get("recall@10_low"), row.get("recall@10_high")
         return None if low is None or high is None else (high - low) / 2

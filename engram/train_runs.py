@@ -7,7 +7,6 @@ import csv
 import hashlib
 import io
 import json
-import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from batch_models.content_features import ContentConfig, content_features
 from batch_models.item_text import ItemRecord
 from engram.figures_table import ratio
+from evaluation.tails import student_half_width
 from eventlog.errors import SettingsError
 from eventlog.metadata import ItemMetadata
 from producers.columns import RatingColumns
@@ -32,8 +32,6 @@ RUNS_FILE: Final = "runs.csv"
 CURVES_FILE: Final = "curves.csv"
 _NO_FIGURES: Final = ("settings", "curves", "by_user_band", "by_item_band")
 _FITS: Final = "fits"
-# Two-sided 95 % of Student's t by number of runs, from one run (no interval) on.
-_T95: Final = (math.nan, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
 class Rows(NamedTuple):
@@ -196,11 +194,7 @@ def interval(values: Sequence[float]) -> str:
     """Write a mean of 0 to 1, and of several runs the half-width of its 95 % interval."""
     text = ratio(float(np.mean(values)))
     if len(values) > 1:
-        # Student's t: the mean of a few runs.
-        spread = (
-            _T95[min(len(values), len(_T95)) - 1] * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-        )
-        text += f" ± {ratio(spread)}"
+        text += f" ± {ratio(student_half_width(values))}"
     return text
 
 

@@ -242,6 +242,7 @@ class ISGD(Model):
     """Incremental matrix factorisation, positive events only."""
 
     name: ClassVar[str] = "isgd"
+    draws: ClassVar[bool] = True
     reads_ratings: ClassVar[bool] = False
     axes: ClassVar[Axes] = {"users": ("user", None), "items": ("item", None)}
     config_type: ClassVar[type[ModelConfig]] = ISGDConfig

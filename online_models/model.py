@@ -80,6 +80,7 @@ class Model(ABC):
     axes: for each array of `arrays()`, which of its axes are rows of users or of items, as in
     {"vectors": ("user", None), "count": ("item",)}; an array that is not named has none.
     shares_items: whether lanes can teach each other what they learn of items; see `share`.
+    draws: whether what it says depends on the seed of its situation.
     """
 
     name: ClassVar[str]
@@ -90,6 +91,7 @@ class Model(ABC):
     reads_ratings: ClassVar[bool] = True
     axes: ClassVar[Axes] = {}
     shares_items: ClassVar[bool] = False
+    draws: ClassVar[bool] = False
     config_type: ClassVar[type[ModelConfig]]
 
     def __init__(self, config: ModelConfig | None = None, situation: Situation | None = None) -> None:

@@ -78,6 +78,7 @@ class RandomScores(Model):
     """The chance level: uniform scores in [0, 1), always the same for a user, an item and a seed. Learns nothing."""
 
     name: ClassVar[str] = "random"
+    draws: ClassVar[bool] = True
     config_type: ClassVar[type[ModelConfig]] = ModelConfig
 
     def __init__(self, config: ModelConfig | None = None, situation: Situation | None = None) -> None:

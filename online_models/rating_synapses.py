@@ -90,6 +90,7 @@ class RatingSynapses(Model):
     """Hebbian co-rating synapses, tastes and offsets; predicts ratings, and the probability of a like."""
 
     name: ClassVar[str] = "rating_synapses"
+    draws: ClassVar[bool] = True
     ranks: ClassVar[bool] = False
     rates: ClassVar[bool] = True
     likes: ClassVar[bool] = True

@@ -35,6 +35,7 @@ class RiverBiasedMF(RiverRating):
     """rating = mean + bias(user) + bias(item) + <latent(user), latent(item)>."""
 
     name: ClassVar[str] = "river_biased_mf"
+    draws: ClassVar[bool] = True
     config_type: ClassVar[type[ModelConfig]] = RiverBiasedMFConfig
     mean: ClassVar[bool] = True
     biases: ClassVar[bool] = True

@@ -34,6 +34,7 @@ class RiverFunkMF(RiverRating):
     """rating = <latent(user), latent(item)>; 0 for a user or an item that has no vector yet."""
 
     name: ClassVar[str] = "river_funk_mf"
+    draws: ClassVar[bool] = True
     config_type: ClassVar[type[ModelConfig]] = RiverFunkMFConfig
     mean: ClassVar[bool] = False
     biases: ClassVar[bool] = False

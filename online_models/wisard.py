@@ -96,6 +96,7 @@ class Wisard(Model):
     """Discriminators of each user over the community's; predicts likes and ratings, and shows a user's taste."""
 
     name: ClassVar[str] = "wisard"
+    draws: ClassVar[bool] = True
     ranks: ClassVar[bool] = False
     rates: ClassVar[bool] = True
     likes: ClassVar[bool] = True

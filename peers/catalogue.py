@@ -53,6 +53,7 @@ PEERS: Final[dict[str, Peer]] = {
     "flurs.MF": _rank("flurs", "flurs_models", "MF", _FLURS, events=_FEW),
     "flurs.BPRMF": _rank("flurs", "flurs_models", "BPRMF", _FLURS, events=_FEW),
     "flurs.UserKNN": _rank("flurs", "flurs_models", "UserKNN", _FLURS, events=2_000),
+    "flurs.FM": _rank("flurs", "flurs_models", "FM", _FLURS, events=2_000),
     "implicit.ALS": _rank("implicit", "implicit_models", "ALS", _IMPLICIT, events=_FEW),
     "implicit.BPR": _rank("implicit", "implicit_models", "BPR", _IMPLICIT, events=_FEW),
     "EASE": _rank("numpy", "ease", "EASE", "https://arxiv.org/abs/1905.03375", events=_FEW),
@@ -67,6 +68,16 @@ PEERS: Final[dict[str, Peer]] = {
     "recbole.NeuMF": _asked("recbole", "recbole_models", "NeuMF", _RECBOLE, users=200),
     "recbole.SASRec": _asked("recbole", "recbole_models", "SASRec", _RECBOLE, users=200),
 }
+# What they say depends on the task's seed, or of wisardpkg on chance: its mapping cannot be given a seed.
+DRAWS: Final = frozenset(
+    {
+        *("river.FunkMF", "river.BiasedMF"),
+        *("flurs.MF", "flurs.BPRMF", "flurs.FM"),
+        *("implicit.ALS", "implicit.BPR"),
+        *("recbole.NeuMF", "recbole.SASRec"),
+        "wisardpkg.Wisard",
+    }
+)
 ENVIRONMENTS: Final = tuple(dict.fromkeys(peer.environment for peer in PEERS.values()))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.ablation import markdown
-from benchmarks.figures import readme_rows
+from benchmarks.figures import columns_of, readme_rows
 from documentation.figures import FILES, RESULTS, ROOT, load, marked, prose_of, record, rendered, untraced
 
 AGAIN = "write it again: python -m documentation.figures"
@@ -100,6 +100,11 @@ def test_the_ablation_is_that_of_its_csv() -> None:
     # The last line has the versions that it was made with, which need not be those of today.
     assert made.splitlines()[:-1] == page.splitlines()[:-1]
     assert page.splitlines()[-1].startswith("Made by `python -m benchmarks.ablation")
+
+
+def test_columns_of_a_comparison_are_taken_by_their_names() -> None:
+    text = "| stream | model | Recall@10 | ± | NDCG@10 |\n|---|---|---:|---:|---:|\n| a | x | 0.2 | 0.1 | 0.3 |\n\nSaid.\n"
+    assert columns_of(text, ["model", "NDCG@10", "Recall@10"]) == [["x", "0.3", "0.2"]]
 
 
 def test_the_readme_rounds_what_was_measured() -> None:

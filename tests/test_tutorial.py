@@ -6,13 +6,15 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PROGRAMS = Path(sys.executable).parent
 
 
 class Step(NamedTuple):
@@ -22,11 +24,14 @@ class Step(NamedTuple):
     lines: tuple[str, ...]
 
 
-def steps(text: str) -> Iterator[Step]:
-    """Each block of `sh`, with the block of `text` that comes before the next; `sh-once` is not for a test."""
+def steps(text: str, languages: Collection[str] = ("sh",)) -> Iterator[Step]:
+    """Each block of the languages, with the block of `text` that comes before the next.
+
+    `sh-install` is for a fresh clone, `sh-once` not for a test.
+    """
     blocks = re.findall(r"^```(\S+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     for at, (language, content) in enumerate(blocks):
-        if language == "sh":
+        if language in languages:
             follows = at + 1 < len(blocks) and blocks[at + 1][0] == "text"
             yield Step(content, tuple(blocks[at + 1][1].splitlines()) if follows else ())
 
@@ -43,17 +48,23 @@ def test_a_line_is_its_words() -> None:
     assert promised("digest ...").search("digest 0a1d")
 
 
-def follow(page: str, data_dir: Path, folder: Path) -> int:
-    """Run each step of a page of docs/ in `folder`; return how many there were."""
+def follow(
+    page: str,
+    data_dir: Path,
+    folder: Path,
+    programs: Path = PROGRAMS,
+    languages: Collection[str] = ("sh",),
+) -> int:
+    """Run each step of a page of docs/ in `folder`; return how many there were. programs: first in the PATH."""
     environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        **{name: value for name, value in os.environ.items() if programs == PROGRAMS or name != "PYTHONPATH"},
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "ENGRAM_DATA_DIR": str(data_dir),
         "COLUMNS": "160",
         "NO_COLOR": "1",
     }
     followed = 0
-    for step in steps((DOCS / page).read_text("utf-8")):
+    for step in steps((DOCS / page).read_text("utf-8"), languages):
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", step.commands],
             cwd=folder,
@@ -73,6 +84,20 @@ def follow(page: str, data_dir: Path, folder: Path) -> int:
 
 def test_whoever_follows_the_tutorial_gets_what_it_shows(data_dir: Path, tmp_path: Path) -> None:
     assert follow("tutorial.md", data_dir, tmp_path) == 6
+
+
+@pytest.mark.full
+@pytest.mark.data
+@pytest.mark.timeout(1_800)
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no clone of the repository")
+def test_a_fresh_clone_and_its_own_installation_are_all_that_the_tutorial_needs(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    programs = clone / ".venv" / "bin"
+    assert follow("tutorial.md", data_dir, clone, programs, ("sh", "sh-install")) == 7
+    assert programs.is_dir()
 
 
 @pytest.mark.full

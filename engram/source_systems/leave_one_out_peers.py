@@ -65,7 +65,8 @@ def _ask(peer: str, asked: Asked, data: LeaveOneOut) -> dict[str, Cell]:
         sampled.append(above_among(scores, int(targets[at]), negatives[at].astype(np.int32)))
         among_all.append(above_among_all(scores, int(targets[at]), had.astype(np.int32)))
     of_all = leave_one_out_figures(np.array(among_all, np.int64))
-    row = plain_row(peer, *leave_one_out_figures(np.array(sampled, np.int64)).values())
+    epochs = f" ({answer.about['epochs']} epochs, of {answer.about['epochs_at_most']} at most)"
+    row = plain_row(peer + epochs, *leave_one_out_figures(np.array(sampled, np.int64)).values())
     return row | {
         "HR@10 all items": of_all["hr@10"],
         "NDCG@10 all items": of_all["ndcg@10"],
@@ -99,7 +100,7 @@ def run(asked: Asked) -> list[ResultTable]:
             (
                 f"The authors' test of He et al. (2017) for its first {len(data.users):,} users, who alone are learned from "
                 f"({data.train.size:,} events): RecBole on a processor is too slow for all 6,040. Equal scores count against the model.",
-                "RecBole has its default settings, early stopping on each user's last event of training, and 10 epochs at most. Online models "
+                "RecBole has its default settings, early stopping on each user's last event of training, and so many epochs at most. Online models "
                 "learn in one pass. train s is of one core; RecBole's is CPU time with reading and asking.",
             ),
             best_first(rows, "NDCG@10 of 100"),

@@ -1,4 +1,7 @@
-"""FluRS: incremental matrix factorisation and BPR of positive feedback (a value of 1 an event); nearest users by rating."""
+"""FluRS: matrix factorisation, BPR and a factorisation machine of positive feedback (1 an event); nearest users by rating.
+
+Its sketching (`SketchRecommender`) is left out: it knows users and items by vectors of features alone, and a task has ids.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from flurs.data.entity import Event, Item, User
-from flurs.recommender import BPRMFRecommender, MFRecommender, UserKNNRecommender
+from flurs.recommender import BPRMFRecommender, FMRecommender, MFRecommender, UserKNNRecommender
 from numpy.typing import NDArray
 
 from peers.files import Task
@@ -24,7 +27,8 @@ class _Flurs:
         self._sign = -1.0 if smaller else 1.0
         self._rated = isinstance(model, UserKNNRecommender)
         self.settings = settings
-        model.initialize()
+        # Of the factorisation machine, whose features are then the ids.
+        model.initialize(**({"use_index": True} if isinstance(model, FMRecommender) else {}))
 
     def scores(self, user: int, candidates: NDArray[np.int64]) -> NDArray[Any]:
         """See `Ranker`."""
@@ -51,6 +55,7 @@ if __name__ == "__main__":
         {
             "MF": _maker(lambda: MFRecommender(k=40), True, {"k": 40}),
             "BPRMF": _maker(lambda: BPRMFRecommender(k=40), False, {"k": 40}),
+            "FM": _maker(lambda: FMRecommender(p=0, k=40), True, {"k": 40, "features": "ids"}),
             "UserKNN": _maker(lambda: UserKNNRecommender(k=5), False, {"k": 5}),
         },
         {"flurs": importlib.metadata.version("flurs")},

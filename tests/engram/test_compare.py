@@ -18,12 +18,14 @@ import pytest
 from engram.cli import main
 from engram.compare_cells import Cell, StreamChoice, cell_of, choose_models, parse_streams
 from engram.compare_ranks import Ranks, mark_rows
-from engram.compare_rows import absent_kept, rows_of
+from engram.compare_rows import FIGURES, absent_kept, rows_of
+from engram.compare_seeds import draws, merged, with_repetitions
 from engram.compare_table import write_tables
 from engram.inline import run_inline
 from engram.settings import Settings
 from eventlog.errors import SettingsError
 from online_models.registry import MODELS
+from peers.catalogue import DRAWS, PEERS
 from tests.producers.dataset_files import write_dataset
 
 
@@ -156,6 +158,14 @@ def test_stopped_and_gone_on_with(tmp_path: Path) -> None:
             ("--datasets", "synthetic", "--num-users", "5"),
             "num_users is 5, expected none for the synthetic stream",
         ),
+        (
+            ("--datasets", "synthetic", "--seeds", "2"),
+            "seeds is 2, expected 1 for the synthetic stream, which is made of the seed",
+        ),
+        (
+            ("--datasets", "ml-100k:5", "--seeds", "2", "--num-users", "5"),
+            "seeds is 2, expected 1 with num_users, whose users are drawn with the seed",
+        ),
         ((), "datasets is absent, expected NAME:RATING,... or --suite paper|peers|sources"),
         (("--datasets", "ml-100k:6"), "datasets has 'ml-100k:6', expected a least rating from 0 (all) to 5"),
         (("--datasets", "synthetic:1"), "datasets has 'synthetic:1', expected no least rating"),
@@ -242,8 +252,8 @@ def test_rows_stand_best_first_within_their_stream(tmp_path: Path) -> None:
     mark_rows(
         found,
         {
-            ("ml-100k", 0.0, 0, "hebbian"): ranks_for([1, 1, 21, 9]),
-            ("ml-100k", 0.0, 0, "random"): ranks_for([1, 21, 21, 11]),
+            ("ml-100k", 0.0, 0, "hebbian"): [ranks_for([1, 1, 21, 9])],
+            ("ml-100k", 0.0, 0, "random"): [ranks_for([1, 21, 21, 11])],
         },
     )
     # Users 0 and 1 with hits 2 + 1 and 1 + 0: of both two of four events differ, one a user.
@@ -252,16 +262,96 @@ def test_rows_stand_best_first_within_their_stream(tmp_path: Path) -> None:
         None,
     )
     assert found[1]["p_best"] == 0.0
-    write_tables(tmp_path, found)
+    write_tables(tmp_path, found, "engram compare --datasets ml-100k")
     lines = (tmp_path / "compare.md").read_text("utf-8").splitlines()
-    assert lines[2].startswith("| ml-100k, all ratings: 10 events | hebbian | 0.20000 | 0.48999 | 0.00000 |")
-    assert lines[4].startswith("|  | rating_means | - | - | - | - | - | 1.00000 | 0.50000 |")
+    assert lines[2].startswith(
+        "| ml-100k, all ratings: 10 events | hebbian | 0.20000 | 0.48999 | - | 0.00000 |"
+    )
+    assert lines[4].startswith("|  | rating_means | - | - | - | - | - | - | 1.00000 | 0.50000 |")
     assert lines[6].endswith("| not measured | - |")
     assert "Not measured: EASE on ml-100k: no such thing" in lines
+    assert lines[-1].startswith("Made by `engram compare --datasets ml-100k` on ")
     page = (tmp_path / "compare.html").read_text("utf-8")
     assert page.count("<tr>") == 6
     assert "data:image/png;base64," in page
     assert json.loads(found[0]["config"]) == {}
+
+
+def test_a_share_of_hits_counts_where_there_are_several_seeds() -> None:
+    found = [{"dataset": "d", "min_rating": 0.0, "first": 0, "model": "random"}]
+    mark_rows(found, {("d", 0.0, 0, "random"): [ranks_for([1, 1, 21, 9]), ranks_for([1, 21, 21, 9])]})
+    # Shares 1, 1/2 of user 0 and 0, 1 of user 1: mean 5/8, and each user an eighth of two events off it.
+    half = 1.959964 * (2 * 2 * 0.25**2) ** 0.5 / 4
+    assert found[0]["recall@10_low"] == pytest.approx(0.625 - half)
+
+
+def test_what_draws_has_the_mean_of_its_seeds_and_an_interval(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "data", "ml-100k", u_data=made_ratings(users=8, items=48))
+    arguments = ("--datasets", "ml-100k:5", "--data-dir", "data", "--out", "out", "--model", "random")
+    process = engram_compare(tmp_path, *arguments, "--seed", "4", "--seeds", "3")
+    said, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors + said
+    assert "5 of 5" in said
+    assert "random, seed 6" in said
+    found = {row["model"]: row for row in rows(tmp_path / "out")}
+    assert {name: row["seeds"] for name, row in found.items()} == {
+        "popularity": "1", "decayed_popularity": "1", "random": "3",
+    }  # fmt: skip
+    recalls = []
+    for seed in (4, 5, 6):
+        settings = Settings(
+            dataset="ml-100k", data_dir=str(tmp_path / "data"), min_rating=5.0, models=("random",), seed=seed
+        )
+        recalls.append(run_inline(settings, tmp_path)["models"]["random"]["last_70"]["recall@10"])
+    with (tmp_path / "out" / "compare_seeds.csv").open(newline="") as file:
+        single = {row["seed"]: row for row in csv.DictReader(file) if row["model"] == "random"}
+    assert [float(single[seed]["recall@10"]) for seed in ("4", "5", "6")] == recalls
+    mean = sum(recalls) / 3
+    assert float(found["random"]["recall@10"]) == pytest.approx(mean)
+    # t(2) = 4.303; the standard error of three.
+    error = (sum((one - mean) ** 2 for one in recalls) / 2 / 3) ** 0.5
+    assert error > 0
+    assert float(found["random"]["recall@10_seeds_half"]) == pytest.approx(4.303 * error)
+    assert "the means of 3 seeds" in (tmp_path / "out" / "compare.md").read_text("utf-8")
+
+
+def test_runs_of_one_model_become_one_row_and_what_failed_is_left_out() -> None:
+    same = {name: None for name in ("peak_memory_bytes", "events_per_second", "state_bytes", "seconds")}
+    figures = dict.fromkeys(FIGURES)
+
+    def run(seed: int, recall: float | None, note: str = "") -> dict[str, Any]:
+        of = {"dataset": "d", "min_rating": 0.0, "first": 0, "model": "flurs.MF", "seed": seed, "note": note}
+        return {**same, **figures, **of, "recall@10": recall, "events_per_second_end_to_end": None, "jobs": 1}
+
+    [row] = merged([run(2, 0.3), run(1, None, "did not end"), run(0, 0.1)])
+    assert (row["seed"], row["seeds"], row["note"]) == (0, 2, "")
+    assert row["recall@10"] == pytest.approx(0.2)
+    # Two runs: t(1) = 12.706, and a standard error of 0.1.
+    assert row["recall@10_seeds_half"] == pytest.approx(1.2706)
+    [row] = merged([run(0, None, "did not end"), run(1, None, "did not end")])
+    assert (row["seeds"], row["note"], row["recall@10_seeds_half"]) == (1, "did not end", None)
+
+
+def test_the_first_seed_is_that_of_a_comparison_without_repetitions(tmp_path: Path) -> None:
+    cells = [cell(tmp_path, model, seed=4) for model in ("random", "hebbian")]
+    assert with_repetitions(cells, 1) == cells
+    found = with_repetitions(cells, 3)
+    assert found[:2] == cells
+    assert [one.path.name for one in found[2:]] == [f"ml-100k-min5-random-seed{seed}.json" for seed in (5, 6)]
+    for seed, one in zip((5, 6), found[2:], strict=True):
+        assert one.identity == cell(tmp_path, "random", seed=seed).identity
+    part = cells[0]._replace(stream=StreamChoice("ml-100k", 5.0, 10))
+    assert len(with_repetitions([part], 3, [StreamChoice("ml-100k", 5.0)])) == 3
+    assert len(with_repetitions([part], 3, [StreamChoice("ml-100k", None)])) == 1
+
+
+def test_what_draws() -> None:
+    assert [name for name in MODELS if draws(name)] == [name for name, of in MODELS.items() if of.draws]
+    assert draws("random")
+    assert not draws("hebbian")
+    assert draws("implicit.BPR")
+    assert not draws("EASE")
+    assert set(DRAWS) <= set(PEERS)
 
 
 def test_peers_stand_beside_ours_on_the_same_events(tmp_path: Path) -> None:

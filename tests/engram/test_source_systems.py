@@ -173,13 +173,15 @@ def test_an_experiment_from_its_step_to_its_tables(tmp_path: Path) -> None:
         "machine": "x",
     }
     step.keep(measured, jobs=1)
-    written = write_step(tmp_path, step)
+    written = write_step(tmp_path, step, "engram compare --suite sources")
     assert [path.name for path in written] == [*(f"{table.name}.csv" for table in tables), "weightless.md"]
     with written[0].open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["seed"] == "0"
     assert len(rows) == len(tables[0].rows)
-    assert "## As it should have been" in written[-1].read_text("utf-8")
+    text = written[-1].read_text("utf-8")
+    assert "## As it should have been" in text
+    assert "Made by `engram compare --suite sources` (1 s, 1 s of CPU time, 1.0 MiB at most; seed 0" in text
 
 
 def test_tables_in_markdown() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from evaluation.tails import Z_95, binomial_two_sided, normal_two_sided, sign_test
+from evaluation.tails import Z_95, binomial_two_sided, normal_two_sided, sign_test, student_half_width
 
 
 def test_the_normal_tail_is_that_of_the_tables() -> None:
@@ -33,3 +35,15 @@ def test_the_sign_test_is_exact_below_25_and_corrected_from_there() -> None:
     assert sign_test(31, 30) == 1.0
     # Near the exact value where both could be taken.
     assert sign_test(20, 6) == pytest.approx(binomial_two_sided(26, 6), abs=0.003)
+
+
+def test_the_interval_of_a_few_runs() -> None:
+    # 1, 2, 3: standard deviation 1, and 97.5 % of Student's t with 2 degrees of freedom below 4.303.
+    assert student_half_width([1.0, 2.0, 3.0]) == pytest.approx(4.303 / math.sqrt(3))
+    assert student_half_width([0.5, 0.5]) == 0.0
+    # Beyond the table its last value, 2.262 of 9 degrees of freedom, which is wider than the true one.
+    assert student_half_width([0.0, 1.0] * 10) == pytest.approx(
+        2.262 * math.sqrt(20 * 0.25 / 19) / math.sqrt(20)
+    )
+    with pytest.raises(ValueError, match="there are 1 values, expected 2 or more"):
+        student_half_width([1.0])
