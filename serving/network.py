@@ -77,6 +77,11 @@ class NetworkAround(Question):
     answer: ClassVar[Any] = Network
     around: Around = Around()
 
+    @property
+    def keep_s(self) -> float:
+        """See `Question.keep_s`: communities take long to find. Users see at once what they have changed."""
+        return 2.0 if self.around.user is None else 0.0
+
     def of(self, state: LearnerState) -> Network:
         """See `Question.of`."""
         around = self.around

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from prometheus_client import CollectorRegistry
 
 from serving.access import Keys, RateLimit
+from serving.kept_answers import KeptAnswers
 from serving.link import Link
 from serving.owners import Owners
 from serving.positions import Passed, parse_position
@@ -44,6 +45,7 @@ class Serving:
     """What the API stands on. live, figures: to the learner, and to the evaluator. answer_timeout_s: of a question to the state; after_timeout_s: of waiting for an event.
 
     longest_wait_s: what a caller may ask to wait for an event, at most. owners: of users, None where all are known here.
+    kept: answers that are given again for a moment.
     """
 
     live: Link
@@ -57,6 +59,7 @@ class Serving:
     limit: RateLimit = field(default_factory=lambda: RateLimit(0.0, 1))
     origins: tuple[str, ...] = ()
     owners: Owners | None = None
+    kept: KeptAnswers = field(default_factory=KeptAnswers)
     answer_timeout_s: float = 5.0
     after_timeout_s: float = 10.0
     longest_wait_s: float = 60.0
@@ -68,8 +71,10 @@ class Serving:
 
     async def ask(self, question: Question) -> Any:
         """Ask the learner's state. Raises `ProblemError` where it is busy, or what is asked for is out of range."""
+        if (kept := self.kept.of(question)) is not None:
+            return kept
         try:
-            return await self.live.ask(question, self.answer_timeout_s)
+            answer = await self.live.ask(question, self.answer_timeout_s)
         except TimeoutError:
             raise ProblemError(
                 503,
@@ -78,6 +83,8 @@ class Serving:
             ) from None
         except ValueError as error:
             raise ProblemError(422, str(error)) from None
+        self.kept.keep(question, answer)
+        return answer
 
     async def passed(self, after: str | None, timeout_s: float | None) -> Passed | None:
         """Wait until the learner has passed a position. Raises `ProblemError` where it does not in time."""

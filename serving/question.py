@@ -39,6 +39,11 @@ class Question(msgspec.Struct, array_like=True):
 
     answer: ClassVar[Any] = None
 
+    @property
+    def keep_s(self) -> float:
+        """For how long an answer may be given again to whoever asks the same, in seconds."""
+        return 0.0
+
     def __init_subclass__(cls, **settings: Any) -> None:
         """Make the kind known to whoever answers."""
         super().__init_subclass__(**settings)

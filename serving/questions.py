@@ -356,6 +356,11 @@ class BestItems(Question):
     answer: ClassVar[Any] = list[str]
     k: int
 
+    @property
+    def keep_s(self) -> float:
+        """See `Question.keep_s`."""
+        return 1.0
+
     def of(self, state: LearnerState) -> list[str]:
         """See `Question.of`."""
         lane = state.streams[0].lane
