@@ -25,6 +25,7 @@ from engram.settings import Settings
 from engram.warm import warm_up_evaluator, warm_up_learner
 from serving import questions
 from serving.desk import Desk
+from serving.growth import GrowthDiary
 from serving.live_evaluator import evaluate_and_answer
 from serving.live_learner import learn_and_answer
 from serving.network import NetworkAround
@@ -103,7 +104,7 @@ def _learn(order: Order, desk: Desk, stop: Callable[[], bool], built: Callable[[
             settings, log, topics, registry, until_end=False, only=order.mine, answers=True
         )
         with contextlib.closing(learner):
-            state: Any = LearnerState(learner.streams, None, registry)  # type: ignore[arg-type]
+            state = LearnerState(learner.streams, GrowthDiary(), registry)
             for question in _FIRST_QUESTIONS:
                 with contextlib.suppress(UnknownError):
                     question.of(state)

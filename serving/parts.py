@@ -42,10 +42,11 @@ class ReplayControl(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """What the API stands on. live, figures: to the learner, and to the evaluator. answer_timeout_s: of a question to the state; after_timeout_s: of waiting for an event.
+    """What the API stands on.
 
-    longest_wait_s: what a caller may ask to wait for an event, at most. owners: of users, None where all are known here.
-    kept: answers that are given again for a moment.
+    live, figures: to the learner, and to the evaluator. answer_timeout_s: of a question to the state; after_timeout_s: of
+    waiting for an event. longest_wait_s: what a caller may ask to wait for an event, at most. owners: of users, None where
+    all are known here. kept: answers that are given again for a moment.
     """
 
     live: Link

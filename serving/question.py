@@ -7,6 +7,7 @@ A question only reads; what it returns holds no view of the state, for that goes
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
@@ -49,9 +50,9 @@ class Question(msgspec.Struct, array_like=True):
         super().__init_subclass__(**settings)
         KINDS[cls.__name__] = cls
 
+    @abstractmethod
     def of(self, state: Any) -> Any:
         """Return the answer. Raises `UnknownError`, and `ValueError` for what is out of range."""
-        raise NotImplementedError
 
 
 class Lanes(Question):
